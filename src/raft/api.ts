@@ -95,5 +95,3 @@ export interface RaftMember {
 
 /** Makes a member from what its disk holds. Throws only for broken invariants of the durable state. */
 export type RestoreRaft = (options: RaftOptions, durable: DurableState) => RaftMember;
-
-export type { Effects, DurableState, Term };
