@@ -2,23 +2,19 @@ import type { MethodDefinition, ServiceDefinition } from "@grpc/grpc-js";
 import { v1 } from "./index.js";
 
 /** A generated message class: what encodes and decodes one type. */
-interface Codec<T> {
-  encode(message: T): { finish(): Uint8Array };
-  decode(bytes: Uint8Array): T;
+interface Codec {
+  encode(message: never): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): object;
 }
 
 /** "unary", or who streams. */
 type Streaming = "unary" | "client" | "server" | "both";
 
-type Rows = Record<string, readonly [request: Codec<never>, response: Codec<never>, streaming?: Streaming]>;
+type Rows = Record<string, readonly [request: Codec, response: Codec, streaming?: Streaming]>;
 
 function method(service: string, name: string, row: Rows[string]): MethodDefinition<unknown, unknown> {
-  const [request, response, streaming = "unary"] = row as unknown as [
-    Codec<unknown>,
-    Codec<unknown>,
-    Streaming?,
-  ];
-  const write = (codec: Codec<unknown>) => (message: unknown) => asBuffer(codec.encode(message).finish());
+  const [request, response, streaming = "unary"] = row as unknown as [Codec, Codec, Streaming?];
+  const write = (codec: Codec) => (message: unknown) => asBuffer(codec.encode(message as never).finish());
   return {
     path: `/holdfast.v1.${service}/${name}`,
     requestStream: streaming === "client" || streaming === "both",
