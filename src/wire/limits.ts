@@ -42,6 +42,10 @@ export const limits = {
   handleTimeoutMsDefault: 60_000,
   /** A lease holder's time to acknowledge a break (semantics.md A7). */
   breakAckMs: 35_000,
+  /** The same for a lease with persistent handles: its holder may be in the middle of a failover. */
+  breakAckPersistentMs: 60_000,
+  /** Recent name changes kept to refuse outdated observations. */
+  nameChangesKeptMax: 4_096,
   /** Tombstones kept per session before the oldest go. */
   tombstonesPerSessionMax: 1_024,
   /** Events kept for watches that resume. */

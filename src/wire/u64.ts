@@ -117,6 +117,10 @@ function readI64(this: ReaderInternals): number {
   return typeof value === "bigint" ? Number(BigInt.asIntN(64, value)) : value;
 }
 
+// An absent 64-bit field would read as a Long object, which is truthy and compares with nothing. Generated code looks here
+// when it loads, so this stands before its import.
+(protobuf.util as unknown as Record<string, unknown>)["Long"] = undefined;
+
 const reader = protobuf.Reader.prototype as unknown as Record<string, unknown>;
 const writer = protobuf.Writer.prototype as unknown as Record<string, unknown>;
 // `Reader.create` configures itself lazily and would overwrite what is set before its first call.
