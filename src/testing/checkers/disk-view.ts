@@ -1,0 +1,15 @@
+/** What would be there if a member crashed right now and lost everything that is not synced. */
+export interface DiskView {
+  readonly term: number;
+  readonly vote: number;
+  /** End of the snapshot on disk: everything up to here is held by it. */
+  readonly snapshotIndex: number;
+  readonly lastIndex: number;
+  /** Term at an index of the log on disk, the snapshot's own index included; -1 elsewhere. */
+  termAt(index: number): number;
+}
+
+/** Whether the disk holds what was committed at (index, term): as an entry, or inside its snapshot. */
+export function diskHolds(disk: DiskView, index: number, term: number): boolean {
+  return index < disk.snapshotIndex || disk.termAt(index) === term;
+}

@@ -1,0 +1,71 @@
+import { type Message, MessageKind } from "../../raft/index.js";
+import { Violation } from "../sim/simulation.js";
+import type { DiskView } from "./disk-view.js";
+
+/**
+ * The effect contract, seen from outside: the network asks the sender's disk. No message leaves that promises what the
+ * disk would not remember after a crash at this moment (lessons L5, L10, L18, L20, L21).
+ */
+export class EffectContract {
+  /** `message` is leaving; `disk` is its sender's. */
+  leaves(message: Message, disk: DiskView): void {
+    switch (message.kind) {
+      case MessageKind.AppendResponse:
+        this.termDurable(message, disk);
+        if (!message.reject && message.index > disk.lastIndex) {
+          this.broken(message, `acknowledges ${message.index}, its disk ends at ${disk.lastIndex}`);
+        }
+        return;
+      case MessageKind.VoteResponse:
+        this.termDurable(message, disk);
+        if (!message.reject && disk.term === message.term && disk.vote !== message.to) {
+          this.broken(
+            message,
+            `votes for ${message.to} in term ${message.term}, its disk has vote ${disk.vote}`,
+          );
+        }
+        return;
+      case MessageKind.Vote:
+        this.termDurable(message, disk);
+        if (disk.term === message.term && disk.vote !== message.from) {
+          this.broken(message, `campaigns in term ${message.term}, its disk has vote ${disk.vote}`);
+        }
+        this.logDurable(message, disk);
+        return;
+      case MessageKind.PreVote:
+        this.logDurable(message, disk);
+        return;
+      case MessageKind.Append:
+      case MessageKind.Heartbeat:
+      case MessageKind.Snapshot:
+      case MessageKind.TimeoutNow:
+        this.termDurable(message, disk);
+        return;
+      default:
+        return;
+    }
+  }
+
+  private termDurable(message: Message, disk: DiskView): void {
+    if (disk.term < message.term) {
+      this.broken(message, `speaks for term ${message.term}, its disk knows term ${disk.term}`);
+    }
+  }
+
+  private logDurable(message: Message, disk: DiskView): void {
+    // A log that has grown or changed since is no broken promise; one that ends earlier is.
+    if (disk.lastIndex < message.index) {
+      this.broken(
+        message,
+        `advertises ${message.logTerm}/${message.index}, its disk ends at ${disk.lastIndex}`,
+      );
+    }
+  }
+
+  private broken(message: Message, what: string): never {
+    throw new Violation(
+      "effect contract",
+      `message of kind ${message.kind} from member ${message.from} to ${message.to} ${what}`,
+    );
+  }
+}

@@ -1,0 +1,7 @@
+/**
+ * The test kit: a seeded world under virtual time, checkers for its invariants, and a linearizability checker. For
+ * whoever builds on Holdfast or on its consensus core; nothing here runs in production.
+ */
+export * from "./checkers/index.js";
+export * from "./linearizability/index.js";
+export * from "./sim/index.js";

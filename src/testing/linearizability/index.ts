@@ -1,0 +1,4 @@
+export * from "./check.js";
+export * from "./history.js";
+export * from "./lock-model.js";
+export * from "./register-model.js";

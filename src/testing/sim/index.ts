@@ -1,0 +1,5 @@
+export * from "./event-queue.js";
+export * from "./prng.js";
+export * from "./simulation.js";
+export * from "./tally.js";
+export * from "./trace-hash.js";

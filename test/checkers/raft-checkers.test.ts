@@ -1,0 +1,179 @@
+import assert from "node:assert/strict";
+import { Message, MessageKind } from "../../src/raft/index.js";
+import {
+  CommittedLedger,
+  type DiskView,
+  DurableCommit,
+  EffectContract,
+  ElectionSafety,
+  LeaderCompleteness,
+  LogMatching,
+  type MemberView,
+  Monotone,
+  StateDigest,
+  StateMachineSafety,
+} from "../../src/testing/checkers/index.js";
+import { Violation } from "../../src/testing/sim/simulation.js";
+
+function caught(run: () => void, checker: string): void {
+  assert.throws(run, (error) => error instanceof Violation && error.checker === checker);
+}
+
+function disk(term: number, vote: number, terms: readonly number[], snapshotIndex = 0): DiskView {
+  return {
+    term,
+    vote,
+    snapshotIndex,
+    lastIndex: snapshotIndex + terms.length,
+    termAt: (index) => terms[index - snapshotIndex - 1] ?? -1,
+  };
+}
+
+describe("checkers of the consensus core", () => {
+  it("election safety: two leaders of one term", () => {
+    const checker = new ElectionSafety();
+    checker.leads(1, 4);
+    checker.leads(1, 4);
+    checker.leads(2, 5);
+    caught(() => checker.leads(2, 4), "election safety");
+  });
+
+  it("log matching: other data, another term before it, falling terms", () => {
+    const checker = new LogMatching();
+    checker.entered(1, 10, 3, 2, 0xabc);
+    checker.entered(2, 10, 3, 2, 0xabc);
+    checker.entered(2, 10, 4, 2, 0xdef);
+    caught(() => checker.entered(3, 10, 3, 2, 0x123), "log matching");
+    caught(() => checker.entered(3, 10, 3, 1, 0xabc), "log matching");
+    caught(() => checker.entered(3, 11, 3, 4, 0xabc), "log matching");
+  });
+
+  it("committed immutable: another term or other data at a committed index", () => {
+    const ledger = new CommittedLedger();
+    assert.equal(ledger.committed(1, 7, 2, 11), true);
+    assert.equal(ledger.committed(2, 7, 2, 11), false);
+    caught(() => ledger.committed(2, 7, 3, 11), "committed immutable");
+    caught(() => ledger.committed(2, 7, 2, 12), "committed immutable");
+  });
+
+  it("leader completeness: a leader whose log ends early or differs", () => {
+    const ledger = new CommittedLedger();
+    ledger.committed(1, 5, 2, 11);
+    const checker = new LeaderCompleteness(ledger);
+    const log = (first: number, terms: readonly number[]) => ({
+      firstIndex: first,
+      lastIndex: first + terms.length - 1,
+      termAt: (index: number) => terms[index - first] ?? -1,
+    });
+    checker.elected(2, 3, log(5, [2]));
+    checker.elected(2, 3, log(6, []));
+    checker.elected(2, 2, log(1, [1]));
+    caught(() => checker.elected(2, 3, log(1, [1, 1, 1, 2])), "leader completeness");
+    caught(() => checker.elected(2, 3, log(5, [1])), "leader completeness");
+  });
+
+  it("state machine safety: another command at an index, a gap, a repetition", () => {
+    const checker = new StateMachineSafety();
+    checker.restored(1, 4);
+    checker.restored(2, 4);
+    checker.applies(1, 5, 77);
+    checker.applies(2, 5, 77);
+    caught(() => checker.applies(1, 5, 77), "state machine safety");
+    caught(() => checker.applies(2, 7, 1), "state machine safety");
+    checker.applies(1, 6, 78);
+    caught(() => checker.applies(2, 6, 79), "state machine safety");
+  });
+
+  it("durable commit: a majority of disks, of both halves while joint", () => {
+    const checker = new DurableCommit();
+    const disks: Record<number, DiskView> = {
+      1: disk(2, 1, [1, 2]),
+      2: disk(2, 1, [1, 2]),
+      3: disk(2, 1, [1]),
+      4: disk(2, 1, [1]),
+      5: disk(2, 1, [], 9),
+    };
+    const view = (voter: number): DiskView | null => disks[voter] ?? null;
+    checker.advanced(1, 2, 2, { voters: [1, 2, 3], votersOutgoing: [] }, view);
+    checker.advanced(1, 2, 2, { voters: [1, 3, 5], votersOutgoing: [] }, view);
+    const problem = "committed on a durable quorum";
+    caught(() => checker.advanced(1, 2, 2, { voters: [1, 3, 4], votersOutgoing: [] }, view), problem);
+    caught(() => checker.advanced(1, 2, 2, { voters: [1, 2, 3, 4], votersOutgoing: [] }, view), problem);
+    caught(() => checker.advanced(1, 2, 2, { voters: [1, 2, 3], votersOutgoing: [3, 4] }, view), problem);
+  });
+
+  it("monotone: falling term, commit and applied, a changed vote, boundaries out of order", () => {
+    const view: MemberView = {
+      term: 3,
+      vote: 2,
+      commit: 8,
+      applied: 7,
+      firstIndex: 2,
+      lastIndex: 9,
+      durableIndex: 9,
+    };
+    const wrong: Partial<MemberView>[] = [
+      { term: 2 },
+      { commit: 7 },
+      { applied: 6 },
+      { vote: 1 },
+      { applied: 9 },
+      { commit: 10 },
+      { durableIndex: 10 },
+      { firstIndex: 10 },
+    ];
+    for (const change of wrong) {
+      const checker = new Monotone();
+      checker.observe(1, view);
+      checker.observe(1, view);
+      caught(() => checker.observe(1, { ...view, ...change }), "monotone");
+      checker.restarted(1);
+    }
+    const checker = new Monotone();
+    checker.observe(1, view);
+    checker.observe(1, { ...view, term: 4, vote: 1 });
+    checker.restarted(1);
+    checker.observe(1, { ...view, commit: 7, applied: 5 });
+  });
+
+  it("equal digests: a member that differs at the same index", () => {
+    const checker = new StateDigest();
+    checker.observe(1, 5, 100);
+    checker.observe(2, 6, 101);
+    checker.observe(2, 5, 100);
+    caught(() => checker.observe(3, 6, 102), "equal state digests");
+  });
+
+  it("effect contract: promises that the sender's disk does not know", () => {
+    const checker = new EffectContract();
+    const message = (kind: MessageKind, change: (message: Message) => void): Message => {
+      const built = new Message(kind, 1, 2, 5);
+      change(built);
+      return built;
+    };
+    const ok = disk(5, 2, [1, 5]);
+    const ack = (index: number) => message(MessageKind.AppendResponse, (m) => (m.index = index));
+    checker.leaves(ack(2), ok);
+    caught(() => checker.leaves(ack(3), ok), "effect contract");
+    caught(() => checker.leaves(ack(2), disk(4, 2, [1, 5])), "effect contract");
+    const grant = message(MessageKind.VoteResponse, () => undefined);
+    checker.leaves(grant, ok);
+    caught(() => checker.leaves(grant, disk(5, 3, [])), "effect contract");
+    caught(() => checker.leaves(grant, disk(4, 2, [])), "effect contract");
+    const ask = message(MessageKind.Vote, (m) => {
+      m.index = 2;
+      m.logTerm = 5;
+    });
+    checker.leaves(ask, disk(5, 1, [1, 5]));
+    caught(() => checker.leaves(ask, disk(5, 0, [1, 5])), "effect contract");
+    caught(() => checker.leaves(ask, disk(5, 1, [1])), "effect contract");
+    caught(
+      () =>
+        checker.leaves(
+          message(MessageKind.Heartbeat, () => undefined),
+          disk(4, 0, []),
+        ),
+      "effect contract",
+    );
+  });
+});
