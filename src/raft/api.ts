@@ -18,6 +18,12 @@ export interface RaftOptions {
   /** Bound of one `committed` range. */
   readonly committedBytesMax: number;
   readonly readMode: "read-index" | "lease";
+  /**
+   * Needed for `readMode: "lease"`. `nowMs` is a monotonic clock. `durationMs` is how long a round of heartbeats that a
+   * quorum has answered keeps reads local, counted from its *send* time (lesson L41): the shortest time in which another
+   * member could be elected, i.e. electionTicks in milliseconds minus drift and margin.
+   */
+  readonly lease?: { readonly nowMs: () => number; readonly durationMs: number };
   readonly stepDownOnRemoval: boolean;
   readonly confChangeValidation: boolean;
   /** Uniform in [0, bound), drawn by the seed in simulation: the core has no randomness of its own. */
@@ -39,6 +45,8 @@ export interface RaftStatus {
   readonly durableIndex: Index;
   readonly firstIndex: Index;
   readonly config: ConfState;
+  /** Index of the entry that introduced `config`; compare-and-swap value for `proposeConfChange`. */
+  readonly confIndex: Index;
   readonly transferTarget: RaftId;
   /** Only at the leader. */
   readonly progress: readonly {
@@ -67,6 +75,7 @@ export interface RaftMember {
   stalled(): void;
   /** Feeds a message from a peer. Messages from non-members and stale terms are dealt with here; never throws for them. */
   step(message: Message): void;
+  /** Appends one entry for each element, all or none. The answer's index is that of the first; the rest follow it. */
   propose(data: readonly Uint8Array[]): ProposeResult;
   /** `ifConfIndex`: refuse unless the configuration in force was introduced at that index. */
   proposeConfChange(change: ConfChange, ifConfIndex?: Index): ProposeResult;
@@ -81,11 +90,22 @@ export interface RaftMember {
   persisted(seq: number): void;
   /** Everything up to and with `index` is applied to the state. */
   applied(index: Index): void;
-  /** A committed configuration change reached the state machine; answers the configuration now in force. */
+  /**
+   * A committed configuration change reached the state machine; answers the configuration now in force. To be called for
+   * every entry of kind ConfChange or ConfChangeV2 in a `committed` range, in order, before `applied` covers it, with
+   * `decodeConfChange(entry)`; null when the state machine refuses the change.
+   */
   applyConfChange(change: ConfChange | null): ConfState;
-  /** The log up to `index` may be forgotten: a snapshot at or above it can be had from the state on disk. */
-  compact(index: Index): void;
-  /** What the shell could send as a snapshot right now: the applied state. Null while none can be made. */
+  /**
+   * The log up to `index` may be forgotten: a snapshot at or above it can be had from the state on disk. Answers the index
+   * up to which it is forgotten now, which may be lower: what a peer needs after the snapshot it is just receiving is kept
+   * (lesson L42). Only that much may be dropped from the disk.
+   */
+  compact(index: Index): Index;
+  /**
+   * What the shell could send as a snapshot right now: the applied state. Null while none can be made. An offer below the
+   * compaction boundary is not used.
+   */
   offerSnapshot(meta: SnapshotMeta | null): void;
   hasEffects(): boolean;
   drain(): Effects;

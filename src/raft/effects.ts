@@ -14,7 +14,11 @@ export interface PersistBatch {
   readonly entries: readonly Entry[];
   /** A snapshot that was received and accepted: the shell installs its data before the batch counts as durable. */
   readonly snapshot: SnapshotMeta | null;
-  /** False when nothing here needs an fsync (only the commit hint moved); `after` is then empty. */
+  /**
+   * False when nothing in this batch needs an fsync: only the commit hint moved, or there is nothing to write and `after`
+   * waits for earlier batches alone. Such a batch is durable as soon as all earlier ones are: `persisted(seq)` and `after`
+   * follow then, in order, without a sync of their own.
+   */
   readonly mustSync: boolean;
   /** May leave only after this batch and all earlier ones are durable. Messages to the own id are never in it. */
   readonly after: readonly Message[];
@@ -39,7 +43,8 @@ export type DropReason =
   | "target-unreachable"
   | "target-is-leader"
   | "deadline"
-  | "superseded";
+  | "superseded"
+  | "target-refused";
 
 /** What changed in the role of this member since the last batch. */
 export interface RoleChange {
@@ -67,7 +72,10 @@ export interface Effects {
   snapshotTo: { readonly to: RaftId; readonly meta: SnapshotMeta; readonly message: Message }[];
 }
 
-/** Answer to a proposal. Results are values: building an Error captures a stack, on the hottest path there is. */
+/**
+ * Answer to a proposal; `index` is that of the first entry appended. Results are values: building an Error captures a
+ * stack, on the hottest path there is.
+ */
 export type ProposeResult =
   | { readonly ok: true; readonly index: Index; readonly term: Term }
   | { readonly ok: false; readonly reason: DropReason; readonly leader: RaftId };
@@ -77,6 +85,8 @@ export interface DurableState {
   readonly hardState: HardState;
   /** The configuration at `appliedIndex`. */
   readonly confState: ConfState;
+  /** Index of the entry that introduced `confState`; absent in states written before it was kept. */
+  readonly confIndex?: Index;
   /** The newest snapshot boundary: entries up to here are gone from the log. */
   readonly snapshotIndex: Index;
   readonly snapshotTerm: Term;

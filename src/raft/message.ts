@@ -32,7 +32,10 @@ export class Message {
   term: Term;
   /** Term of the entry before `entries` (Append), of the last entry (votes), hint term (AppendResponse, rejected). */
   logTerm: Term;
-  /** Index before `entries` (Append), acknowledged index (AppendResponse), last index (votes). */
+  /**
+   * Index before `entries` (Append), acknowledged or rejected index (AppendResponse), last index (votes), confirmed index
+   * (ReadIndexResponse), id of the target (TransferLeader).
+   */
   index: Index;
   commit: Index;
   reject: boolean;
@@ -42,6 +45,11 @@ export class Message {
   readPosition: number;
   /** Request number of a forwarded ReadIndex, chosen by the asking member. */
   readRequest: number;
+  /**
+   * Which membership of the receiver an Append or Snapshot belongs to, echoed in the AppendResponse: a member that was
+   * removed and added again must not be credited with what its former self acknowledged (lesson L13).
+   */
+  session: number;
   /** Leadership transfer forces the vote past stickiness. */
   forced: boolean;
   entries: readonly Entry[];
@@ -59,6 +67,7 @@ export class Message {
     this.rejectHint = 0;
     this.readPosition = 0;
     this.readRequest = 0;
+    this.session = 0;
     this.forced = false;
     this.entries = NO_ENTRIES;
     this.snapshot = null;

@@ -55,6 +55,8 @@ export interface SnapshotMeta {
   readonly index: Index;
   readonly term: Term;
   readonly confState: ConfState;
+  /** Index of the entry that introduced `confState`; absent in snapshots written before it was kept. */
+  readonly confIndex?: Index;
 }
 
 /** One step of a membership change. */
