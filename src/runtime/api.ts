@@ -81,16 +81,21 @@ export interface KvIterator {
  * Promises: a batch is applied whole or not at all, also across a crash. Batches reach the disk in the order of the
  * calls; when a synced batch is durable, all earlier ones are. After the first failed sync every later write fails:
  * a retried fsync may succeed falsely (lessons L10, L21).
+ *
+ * Keys are not empty and do not begin with a zero byte: those belong to the store.
  */
 export interface KvStore {
-  /** Calls back once the batch is readable and, with `sync`, durable. Never throws; one call in flight is not required. */
+  /**
+   * Calls back once the batch is readable and, with `sync`, durable: in the order of the calls, never inside the call.
+   * Never throws; several calls may be under way. An empty synced batch still makes all earlier ones durable.
+   */
   write(
     ops: readonly WriteOp[],
     options: { readonly sync: boolean },
     done: (error: Error | null) => void,
   ): void;
   get(key: Uint8Array): Promise<Uint8Array | null>;
-  /** Entries with from <= key < to, as of now, whatever is written meanwhile. */
+  /** Entries with from <= key < to, as of now (every write that has called back), whatever is written meanwhile. */
   iterate(from: Uint8Array, to: Uint8Array): KvIterator;
   close(): Promise<void>;
 }

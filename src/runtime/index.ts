@@ -1,0 +1,10 @@
+export * from "./api.js";
+export { realClock } from "./clock.js";
+export { realRandom } from "./random.js";
+export { realScheduler } from "./scheduler.js";
+export { Prng } from "./prng.js";
+export { openLog, type LogLevel, type LogOptions, type ProcessLog } from "./log.js";
+export type { LogTarget } from "./log-sink.js";
+export { PromMeter } from "./meter.js";
+export { LoopWatch } from "./loop-watch.js";
+export { memoryLog, memoryMeter, nullLog, type MemoryLogLine, type MemoryMeter } from "./memory.js";

@@ -1,0 +1,14 @@
+export { openRocks, rocksOpener, type RocksOptions } from "./rocks-kv.js";
+export {
+  NodeStorage,
+  type StateChange,
+  type StateRecord,
+  type StorageOptions,
+  type StorageWorld,
+} from "./node-storage.js";
+export { FORMAT_VERSION, type ExpectedIdentity, type NodeIdentity, type PeerDisk } from "./identity.js";
+export { StateSnapshot, chunkCrc, type StateChunk } from "./state-snapshot.js";
+export { SnapshotReceiver } from "./snapshot-receiver.js";
+export { type AppliedPosition, fromSnapshotMeta, toSnapshotMeta } from "./records.js";
+export { type WriteDone } from "./commit-queue.js";
+export { kvStoreConformance, type ConformanceHooks, type ConformanceSubject } from "./conformance.js";
