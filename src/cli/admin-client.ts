@@ -1,0 +1,214 @@
+import { Client, credentials, type ClientReadableStream, type ServiceError } from "@grpc/grpc-js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { fromServiceError } from "../wire/grpc-errors.js";
+import type { v1 } from "../wire/index.js";
+import { limits } from "../wire/limits.js";
+import { services } from "../wire/services.js";
+
+/** Requests and answers of the Admin service. */
+export interface AdminCalls {
+  GetStatus: [v1.IGetStatusRequest, v1.INodeState];
+  ListNodes: [v1.IListRecordsRequest, v1.IListNodesReply];
+  ListSessions: [v1.IListRecordsRequest, v1.IListSessionsReply];
+  ListHandles: [v1.IListRecordsRequest, v1.IListHandlesReply];
+  ListLocks: [v1.IListRecordsRequest, v1.IListLocksReply];
+  ListFailovers: [v1.IListRecordsRequest, v1.IListFailoversReply];
+  ListOperations: [v1.IListRecordsRequest, v1.IListOperationsReply];
+  PlanTransfer: [v1.ITransferRequest, v1.ITransferPlan];
+  Transfer: [v1.ITransferRequest, v1.IOperationRecord];
+  CancelOperation: [v1.IOperationRequest, v1.IOperationRecord];
+  ScheduleNode: [v1.IScheduleNode, v1.ICommandResult];
+  MoveLeader: [v1.IMoveLeaderRequest, v1.IMoveLeaderReply];
+  ListMembers: [v1.IListRecordsRequest, v1.IListMembersReply];
+  ChangeMembers: [v1.IChangeMembersRequest, v1.IListMembersReply];
+  CloseHandle: [v1.IForceClose, v1.ICommandResult];
+  Explain: [v1.IExplainRequest, v1.IExplainReply];
+}
+
+/** Longest wait for a connection before the next endpoint is tried beside it. */
+const STAGGER_MS = 250;
+
+/** The Admin service of one node. */
+export class AdminEndpoint {
+  private readonly client: Client;
+
+  constructor(readonly address: string) {
+    this.client = new Client(address, credentials.createInsecure(), {
+      "grpc.max_receive_message_length": limits.messageBytesMax + 65_536,
+      // A command lives shorter than the pause after a first failed connection.
+      "grpc.initial_reconnect_backoff_ms": 100,
+      "grpc.max_reconnect_backoff_ms": 500,
+      "grpc.enable_http_proxy": 0,
+    });
+  }
+
+  /** Rejects with HoldfastError. */
+  call<M extends keyof AdminCalls>(
+    method: M,
+    request: AdminCalls[M][0],
+    timeoutMs: number,
+  ): Promise<AdminCalls[M][1]> {
+    const definition = services.Admin[method];
+    if (definition === undefined) throw new Error(`no method ${method}`);
+    return new Promise((resolve, reject) => {
+      this.client.makeUnaryRequest(
+        definition.path,
+        definition.requestSerialize,
+        definition.responseDeserialize,
+        request,
+        { deadline: Date.now() + timeoutMs },
+        (error: ServiceError | null, response?: object) => {
+          if (error !== null) reject(plain(fromServiceError(error)));
+          else resolve(response as AdminCalls[M][1]);
+        },
+      );
+    });
+  }
+
+  events(request: v1.IListEventsRequest): ClientReadableStream<v1.IEventsChunk> {
+    const definition = services.Admin["ListEvents"];
+    if (definition === undefined) throw new Error("no method ListEvents");
+    return this.client.makeServerStreamRequest(
+      definition.path,
+      definition.requestSerialize,
+      definition.responseDeserialize as (bytes: Buffer) => v1.IEventsChunk,
+      request,
+    );
+  }
+
+  close(): void {
+    this.client.close();
+  }
+}
+
+const REASONS: readonly (readonly [RegExp, string])[] = [
+  [/ECONNREFUSED/, "connection refused"],
+  [/ENOTFOUND|Name resolution failed/, "its name cannot be resolved"],
+  [/EHOSTUNREACH|ENETUNREACH/, "no route to it"],
+  [/ECONNRESET|Connection dropped/, "the connection broke"],
+  [/waiting for|Deadline exceeded/i, "no answer in time"],
+];
+
+/** The transport's words for a node that cannot be reached, made short enough for a row of a table. */
+function plain(error: HoldfastError): HoldfastError {
+  if (error.code !== ErrorCode.NOT_READY && error.code !== ErrorCode.DEADLINE_EXCEEDED) return error;
+  if (error.extras.node !== undefined) return error;
+  const reason = REASONS.find(([pattern]) => pattern.test(error.message))?.[1];
+  return reason === undefined
+    ? error
+    : new HoldfastError(error.code, reason, { ...error.extras, cause: error });
+}
+
+/** What one node said, or why it did not. */
+export type Answer<T> =
+  | { readonly address: string; readonly value: T }
+  | { readonly address: string; readonly error: HoldfastError };
+
+/** Asks every endpoint at once; each has a row in the answer, those that do not answer too. */
+export async function askEach<M extends keyof AdminCalls>(
+  endpoints: readonly string[],
+  method: M,
+  request: AdminCalls[M][0],
+  timeoutMs: number,
+): Promise<Answer<AdminCalls[M][1]>[]> {
+  return Promise.all(
+    endpoints.map(async (address) => {
+      const endpoint = new AdminEndpoint(address);
+      try {
+        return { address, value: await endpoint.call(method, request, timeoutMs) };
+      } catch (error) {
+        return { address, error: HoldfastError.from(error) };
+      } finally {
+        endpoint.close();
+      }
+    }),
+  );
+}
+
+/** Errors after which another endpoint may do better. */
+const ELSEWHERE = new Set<ErrorCode>([
+  ErrorCode.NOT_READY,
+  ErrorCode.NO_QUORUM,
+  ErrorCode.NOT_LEADER,
+  ErrorCode.STOPPING,
+  ErrorCode.DEADLINE_EXCEEDED,
+]);
+
+/**
+ * Asks the endpoints for one answer: the first one, and after a short stagger or a failure the next beside it. Only for
+ * calls that may be asked twice: reads, and writes that carry an id of their own.
+ */
+export function askAny<M extends keyof AdminCalls>(
+  endpoints: readonly string[],
+  method: M,
+  request: AdminCalls[M][0],
+  timeoutMs: number,
+): Promise<AdminCalls[M][1]> {
+  return new Promise((resolve, reject) => {
+    const open: AdminEndpoint[] = [];
+    const errors: { address: string; error: HoldfastError }[] = [];
+    let next = 0;
+    let timer: NodeJS.Timeout | undefined;
+    const finish = (act: () => void) => {
+      clearTimeout(timer);
+      for (const endpoint of open) endpoint.close();
+      next = endpoints.length;
+      act();
+    };
+    const start = () => {
+      clearTimeout(timer);
+      const address = endpoints[next];
+      if (address === undefined) return;
+      next += 1;
+      timer = setTimeout(start, STAGGER_MS);
+      const endpoint = new AdminEndpoint(address);
+      open.push(endpoint);
+      endpoint.call(method, request, timeoutMs).then(
+        (value) => finish(() => resolve(value)),
+        (thrown: unknown) => {
+          const error = HoldfastError.from(thrown);
+          if (!ELSEWHERE.has(error.code)) return finish(() => reject(error));
+          errors.push({ address, error });
+          if (errors.length === endpoints.length) finish(() => reject(nobody(errors)));
+          else start();
+        },
+      );
+    };
+    start();
+  });
+}
+
+/** Like `askAny`, one endpoint after the other: for writes that a second node must not be asked beside the first. */
+export async function askInTurn<M extends keyof AdminCalls>(
+  endpoints: readonly string[],
+  method: M,
+  request: AdminCalls[M][0],
+  timeoutMs: number,
+): Promise<AdminCalls[M][1]> {
+  const errors: { address: string; error: HoldfastError }[] = [];
+  const deadline = Date.now() + timeoutMs;
+  for (const address of endpoints) {
+    const endpoint = new AdminEndpoint(address);
+    try {
+      return await endpoint.call(method, request, Math.max(1, deadline - Date.now()));
+    } catch (thrown) {
+      const error = HoldfastError.from(thrown);
+      if (!ELSEWHERE.has(error.code) || error.code === ErrorCode.DEADLINE_EXCEEDED) throw error;
+      errors.push({ address, error });
+    } finally {
+      endpoint.close();
+    }
+  }
+  throw nobody(errors);
+}
+
+/** One error for "none of them": the one that says most, with every address. */
+function nobody(errors: readonly { address: string; error: HoldfastError }[]): HoldfastError {
+  const telling = errors.find((each) => each.error.code !== ErrorCode.NOT_READY)?.error;
+  const list = errors.map((each) => `${each.address}: ${each.error.message}`).join("; ");
+  return new HoldfastError(telling?.code ?? ErrorCode.NOT_READY, `no endpoint could answer (${list})`, {
+    next:
+      telling?.extras.next ??
+      "start the cluster with `make up`, or name its nodes with --endpoints host:port,...",
+  });
+}

@@ -1,0 +1,127 @@
+import type { MemberChange, Replica } from "../../replica/api.js";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import { v1 } from "../../wire/index.js";
+
+/** The consensus group as this node sees it; progress is known to the leader alone. */
+export function listMembers(replica: Replica): v1.IListMembersReply {
+  const { raft } = replica.status();
+  const voters = new Set([...raft.config.voters, ...raft.config.votersOutgoing]);
+  const records = new Map([...replica.state.members()].map((member) => [member.raftId ?? 0, member]));
+  const ids = new Set([...voters, ...raft.config.learners, ...raft.config.learnersNext]);
+  const progress = new Map(raft.progress.map((each) => [each.id, each]));
+  return {
+    members: [...ids].sort((a, b) => a - b).map((raftId) => records.get(raftId) ?? { raftId }),
+    progress: [...ids].map((raftId) => {
+      const known = progress.get(raftId);
+      return {
+        raftId,
+        voter: voters.has(raftId),
+        state: known === undefined ? "" : raftId === raft.id ? "leader" : known.state,
+        match: known?.match ?? 0,
+        active: known !== undefined && (raftId === raft.id || known.recentActive),
+      };
+    }),
+  };
+}
+
+/** Hands leadership over and waits until this node sees the new leader. */
+export async function moveLeader(
+  replica: Replica,
+  request: v1.IMoveLeaderRequest,
+  world: { nowMs(): number; sleep(ms: number): Promise<void> },
+  timeoutMs: number,
+): Promise<v1.IMoveLeaderReply> {
+  const began = world.nowMs();
+  const nameOf = (id: number) => memberName(replica, id);
+  const before = replica.leader();
+  if (before.leaderId === 0) {
+    throw new HoldfastError(ErrorCode.NO_QUORUM, "there is no leader to move", { next: "holdfast status" });
+  }
+  const target = request.to ? memberByName(replica, request.to) : bestFollower(replica);
+  if (target === before.leaderId) {
+    throw new HoldfastError(ErrorCode.NO_CHANGE, `${nameOf(target)} leads already`, {
+      next: "holdfast status",
+    });
+  }
+  const refused = await replica.transferLeadership(target);
+  if (refused !== null) throw HoldfastError.fromDetail(refused);
+  while (world.nowMs() - began < timeoutMs) {
+    const now = replica.leader();
+    if (now.leaderId !== 0 && now.leaderId !== before.leaderId) {
+      return {
+        from: nameOf(before.leaderId),
+        to: nameOf(now.leaderId),
+        tookMs: Math.round(world.nowMs() - began),
+      };
+    }
+    await world.sleep(5);
+  }
+  throw new HoldfastError(
+    ErrorCode.OUTCOME_UNKNOWN,
+    `${nameOf(before.leaderId)} still leads after ${timeoutMs} ms; the transfer was begun`,
+    { next: "holdfast status" },
+  );
+}
+
+function memberName(replica: Replica, raftId: number): string {
+  for (const member of replica.state.members())
+    if (member.raftId === raftId) return member.name ?? String(raftId);
+  return String(raftId);
+}
+
+function memberByName(replica: Replica, name: string): number {
+  const all = [...replica.state.members()];
+  const exact = all.find((member) => member.name === name || String(member.raftId) === name);
+  if (exact !== undefined) return exact.raftId ?? 0;
+  throw new HoldfastError(
+    ErrorCode.UNKNOWN_MEMBER,
+    `there is no member ${name}; members are ${all.map((member) => member.name).join(", ") || "none"}`,
+    { next: "holdfast members" },
+  );
+}
+
+/** The voter that has most of the log; ties go to the lowest id. */
+function bestFollower(replica: Replica): number {
+  const { raft } = replica.status();
+  const leader = replica.leader().leaderId;
+  const others = raft.config.voters.filter((id) => id !== leader);
+  const match = new Map(raft.progress.map((each) => [each.id, each.recentActive ? each.match : -1]));
+  const [best] = others.sort((a, b) => (match.get(b) ?? 0) - (match.get(a) ?? 0) || a - b);
+  if (best === undefined) {
+    throw new HoldfastError(ErrorCode.PRECONDITION_FAILED, "there is no other voter to lead", {
+      next: "holdfast members",
+    });
+  }
+  return best;
+}
+
+const ACTIONS: readonly string[] = [
+  "add-learner",
+  "promote",
+  "remove",
+  "demote",
+] satisfies MemberChange["action"][];
+
+/** One change of the consensus group. */
+export async function changeMembers(
+  replica: Replica,
+  request: v1.IChangeMembersRequest,
+): Promise<v1.IListMembersReply> {
+  const action = request.action ?? "";
+  if (!ACTIONS.includes(action)) {
+    throw new HoldfastError(
+      ErrorCode.INVALID_ARGUMENT,
+      `there is no member action ${JSON.stringify(action)}`,
+      {
+        next: `use one of ${ACTIONS.join(", ")}`,
+      },
+    );
+  }
+  const refused = await replica.changeMembers({
+    action: action as MemberChange["action"],
+    member: request.member ?? {},
+    ...(request.ifConfIndex ? { ifConfIndex: Number(request.ifConfIndex) } : {}),
+  });
+  if (refused !== null) throw HoldfastError.fromDetail(refused);
+  return listMembers(replica);
+}

@@ -1,0 +1,74 @@
+import type {
+  sendUnaryData,
+  ServerUnaryCall,
+  ServerWritableStream,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { Replica } from "../../replica/api.js";
+import type { Clock } from "../../runtime/api.js";
+import { HoldfastError } from "../../wire/errors.js";
+import { toServiceError } from "../../wire/grpc-errors.js";
+import type { v1 } from "../../wire/index.js";
+import type { EventRing } from "./event-ring.js";
+import { listFailovers, listHandles, listLocks, listNodes, listOperations, listSessions } from "./lists.js";
+import { changeMembers, listMembers, moveLeader } from "./members.js";
+import { streamEvents } from "./events.js";
+
+/** What the Admin service stands on. */
+export interface AdminParts {
+  readonly replica: Replica;
+  readonly clock: Clock;
+  readonly events: EventRing;
+  readonly timeoutMs: number;
+  nodeState(): v1.INodeState;
+}
+
+/** The gRPC handlers of the Admin service. */
+export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
+  const { replica } = parts;
+  const deadline = () => parts.clock.monotonicMs() + parts.timeoutMs;
+  /** A reading call: linearizable unless the caller takes what this node has. */
+  const read =
+    <Reply extends object>(list: (request: v1.IListRecordsRequest) => Reply) =>
+    async (request: v1.IListRecordsRequest): Promise<Reply> => {
+      if (request.stale !== true) await replica.readBarrier(deadline());
+      return { ...list(request), revision: replica.appliedIndex, clusterTimeMs: replica.clusterTimeMs() };
+    };
+  const command = async (body: v1.ICommand): Promise<v1.ICommandResult> => {
+    const result = await replica.propose(body, { deadlineMs: deadline() });
+    if (result.error) throw HoldfastError.fromDetail(result.error);
+    return result;
+  };
+  const world = {
+    nowMs: () => parts.clock.monotonicMs(),
+    sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
+  };
+  return {
+    GetStatus: unary(async () => parts.nodeState()),
+    ListNodes: unary(read((request) => listNodes(replica.state, request))),
+    ListSessions: unary(read((request) => listSessions(replica.state, request))),
+    ListHandles: unary(read((request) => listHandles(replica.state, request))),
+    ListLocks: unary(read((request) => listLocks(replica.state, request))),
+    ListFailovers: unary(read((request) => listFailovers(replica.state, request))),
+    ListOperations: unary(read((request) => listOperations(replica.state, request))),
+    ListMembers: unary(read(() => listMembers(replica))),
+    ScheduleNode: unary((request: v1.IScheduleNode) => command({ scheduleNode: request })),
+    CloseHandle: unary((request: v1.IForceClose) => command({ forceClose: request })),
+    MoveLeader: unary((request: v1.IMoveLeaderRequest) =>
+      moveLeader(replica, request, world, parts.timeoutMs),
+    ),
+    ChangeMembers: unary((request: v1.IChangeMembersRequest) => changeMembers(replica, request)),
+    ListEvents: (call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>) =>
+      streamEvents(parts, call),
+  };
+}
+
+/** A unary handler from an async function; what it throws travels with its typed detail. */
+export function unary<Request, Reply>(run: (request: Request) => Promise<Reply>) {
+  return (call: ServerUnaryCall<Request, Reply>, callback: sendUnaryData<Reply>): void => {
+    run(call.request).then(
+      (reply) => callback(null, reply),
+      (error: unknown) => callback(toServiceError(error)),
+    );
+  };
+}

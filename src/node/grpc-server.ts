@@ -1,0 +1,160 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import {
+  Server,
+  ServerCredentials,
+  ServerInterceptingCall,
+  ServerListenerBuilder,
+  type ServerInterceptor,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { ReflectionService } from "@grpc/reflection";
+import { HealthImplementation } from "grpc-health-check";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { toServiceError } from "../wire/grpc-errors.js";
+import { limits } from "../wire/limits.js";
+import type { NodeConfig } from "./config.js";
+import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
+import { addressError } from "./http-server.js";
+
+/** A request whose bytes are no message of its type; the interceptor answers it, no handler ever sees it. */
+class Malformed {
+  constructor(readonly reason: string) {}
+}
+
+/** One service with its handlers. */
+export interface HostedService {
+  readonly name: string;
+  readonly definition: ServiceDefinition;
+  readonly handlers: UntypedServiceImplementation;
+}
+
+/** The gRPC side of a node: all services on one port, with health and reflection. */
+export class GrpcServer {
+  private readonly server: Server;
+  private readonly health: HealthImplementation;
+  private readonly names: string[] = [];
+
+  constructor(private readonly config: NodeConfig) {
+    this.server = new Server({
+      "grpc.max_receive_message_length": limits.messageBytesMax,
+      "grpc.max_send_message_length": limits.messageBytesMax + 65_536,
+      "grpc.max_concurrent_streams": config.options.streamsPerConnectionMax,
+      // A client whose host vanished without a word is noticed, and its streams with their memory go.
+      "grpc.keepalive_time_ms": 10_000,
+      "grpc.keepalive_timeout_ms": 10_000,
+      interceptors: [answerMalformed],
+    });
+    this.health = new HealthImplementation({ "": "NOT_SERVING" });
+    this.health.addToServer(this.server);
+    new ReflectionService(loadContracts()).addToServer(this.server);
+  }
+
+  add(service: HostedService): void {
+    this.server.addService(tolerant(service.definition), service.handlers);
+    this.names.push(`holdfast.v1.${service.name}`);
+    this.health.setStatus(`holdfast.v1.${service.name}`, "NOT_SERVING");
+  }
+
+  /** What grpc.health.v1 says, for the node and for each of its services. */
+  setServing(serving: boolean): void {
+    for (const name of ["", ...this.names]) this.health.setStatus(name, serving ? "SERVING" : "NOT_SERVING");
+  }
+
+  /** Binds the configured address; answers the port. */
+  listen(): Promise<number> {
+    const address = this.config.listen.grpc;
+    return new Promise((resolve, reject) => {
+      this.server.bindAsync(address, serverCredentials(this.config), (error, port) => {
+        if (error === null) resolve(port);
+        else reject(addressError("gRPC", address, error));
+      });
+    });
+  }
+
+  /** Lets running calls end within `graceMs`, then cuts them off. */
+  close(graceMs: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.server.forceShutdown(), graceMs);
+      this.server.tryShutdown(() => {
+        clearTimeout(timer);
+        resolve();
+      });
+    });
+  }
+}
+
+function serverCredentials(config: NodeConfig): ServerCredentials {
+  if (config.tls === undefined) return ServerCredentials.createInsecure();
+  return ServerCredentials.createSsl(
+    readPem(config.tls.ca, "tls.ca"),
+    [{ private_key: readPem(config.tls.key, "tls.key"), cert_chain: readPem(config.tls.cert, "tls.cert") }],
+    true,
+  );
+}
+
+/** Reads a PEM file; a missing one is a configuration error with one clear line. */
+export function readPem(file: string, field: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (error) {
+    throw new NodeExitError(
+      NODE_EXIT.usage,
+      `configuration: ${field} is ${file}, which cannot be read: ${(error as Error).message}`,
+      "correct the path, or make the file readable for this user",
+    );
+  }
+}
+
+function loadContracts() {
+  const folder = fileURLToPath(new URL("../../../proto/", import.meta.url));
+  const files = ["coordinator", "files", "witness", "admin", "raft"].map(
+    (name) => `holdfast/v1/${name}.proto`,
+  );
+  return loadSync(files, { includeDirs: [folder], longs: String });
+}
+
+/** The same service, with undecodable requests turned into a value instead of grpc-js's INTERNAL without detail. */
+function tolerant(definition: ServiceDefinition): ServiceDefinition {
+  const wrapped: Record<string, ServiceDefinition[string]> = {};
+  for (const [name, method] of Object.entries(definition)) {
+    wrapped[name] = {
+      ...method,
+      requestDeserialize(bytes: Buffer) {
+        try {
+          return method.requestDeserialize(bytes);
+        } catch (error) {
+          return new Malformed(error instanceof Error ? error.message : String(error));
+        }
+      },
+    };
+  }
+  return wrapped;
+}
+
+const answerMalformed: ServerInterceptor = (method, call) =>
+  new ServerInterceptingCall(call, {
+    start(next) {
+      next(
+        new ServerListenerBuilder()
+          .withOnReceiveMessage((message: unknown, pass) => {
+            if (!(message instanceof Malformed)) return pass(message);
+            const error = toServiceError(
+              new HoldfastError(
+                ErrorCode.INVALID_ARGUMENT,
+                `the request of ${method.path} is not a message of its type: ${message.reason}`,
+                { next: "compare the client's proto files with those of this version" },
+              ),
+            );
+            call.sendStatus({
+              code: error.code ?? 13,
+              details: error.details ?? "",
+              metadata: error.metadata ?? null,
+            });
+          })
+          .build(),
+      );
+    },
+  });
