@@ -87,6 +87,7 @@ function takeBatch(core: Core): PersistBatch | null {
   if (hardState !== null) core.handedHardState = hardState;
   if (snapshot !== null) log.snapshotHanded = true;
   const seq = ++core.seq;
+  const queued = core.afterMessages;
   const { self, after } = splitSelf(core);
   const batch: OutstandingBatch = {
     seq,
@@ -95,6 +96,7 @@ function takeBatch(core: Core): PersistBatch | null {
     lastTerm: undurable ? log.lastTerm : 0,
     snapshot,
     self,
+    queued,
   };
   core.outstanding.push(batch);
   const identityChanged =
@@ -115,8 +117,8 @@ const NO_MESSAGES: readonly Message[] = Object.freeze([]);
 /** What this member acknowledges to itself stays in the core until the batch is durable. */
 function splitSelf(core: Core): { self: readonly Message[]; after: readonly Message[] } {
   const all = core.afterMessages;
-  if (all.length === 0) return { self: NO_MESSAGES, after: NO_MESSAGES };
   core.afterMessages = [];
+  if (all.length === 0) return { self: NO_MESSAGES, after: NO_MESSAGES };
   let selfCount = 0;
   for (let i = 0; i < all.length; i++) if ((all[i] as Message).to === core.id) selfCount++;
   if (selfCount === 0) return { self: NO_MESSAGES, after: all };

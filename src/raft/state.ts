@@ -73,6 +73,8 @@ export interface OutstandingBatch {
   readonly snapshot: SnapshotMeta | null;
   /** Acknowledgements and votes of this member for itself. */
   readonly self: readonly Message[];
+  /** All messages that waited for the batch, in the order in which they were queued. */
+  readonly queued: readonly Message[];
 }
 
 /** A read that this follower has passed on to its leader. */
