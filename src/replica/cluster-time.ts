@@ -6,6 +6,11 @@ export class ClusterTime {
   private lastStampMs = 0;
   private leading: { readonly baseMs: number; readonly sinceMs: number } | null = null;
 
+  /** The last stamp that was applied: the same on every member at the same applied index. */
+  get lastStamp(): number {
+    return this.lastStampMs;
+  }
+
   /** An entry with this stamp was applied. */
   applied(stampMs: number): void {
     if (stampMs > this.lastStampMs) this.lastStampMs = stampMs;

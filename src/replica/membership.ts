@@ -67,13 +67,17 @@ function lagProblem(id: number, status: RaftStatus, lagMax: number): v1.IErrorDe
   const lag = status.lastIndex - (progress?.match ?? 0);
   if (progress?.recentActive && lag <= lagMax) return null;
   const state = progress?.recentActive ? `lacks ${lag} entries (at most ${lagMax})` : "does not answer";
-  return precondition(`member ${id} ${state}; promoted now it could stall the cluster`, "holdfast members list");
+  return precondition(
+    `member ${id} ${state}; promoted now it could stall the cluster`,
+    "holdfast members list",
+  );
 }
 
 /** The voters that remain and live must be a majority of those that remain. */
 function quorumProblem(id: number, status: RaftStatus): v1.IErrorDetail | null {
   const remaining = status.config.voters.filter((voter) => voter !== id);
-  if (remaining.length === 0) return precondition(`member ${id} is the last voter`, "promote another one first");
+  if (remaining.length === 0)
+    return precondition(`member ${id} is the last voter`, "promote another one first");
   const alive = remaining.filter(
     (voter) => voter === status.id || status.progress.find((p) => p.id === voter)?.recentActive === true,
   );

@@ -170,7 +170,8 @@ export class ProposalBook {
   }
 
   private expireOne(proposal: Proposal, why: () => v1.IErrorDetail): void {
-    if (this.sent.delete(proposal.number)) this.finish(proposal, { error: outcomeUnknown("its deadline passed") });
+    if (this.sent.delete(proposal.number))
+      this.finish(proposal, { error: outcomeUnknown("its deadline passed") });
     else this.finish(proposal, { error: why() });
   }
 

@@ -77,7 +77,9 @@ class IncomingSnapshot implements SnapshotSink {
     if (recordsCrc(records) !== (chunk.crc32 ?? 0))
       throw new Error(`transfer ${this.transferId}: chunk ${sequence} is damaged`);
     if (chunk.last && ((chunk.totalRecords as number | undefined) ?? 0) !== this.total + records.length)
-      throw new Error(`transfer ${this.transferId}: ${chunk.totalRecords} records announced, ${this.total} came`);
+      throw new Error(
+        `transfer ${this.transferId}: ${chunk.totalRecords} records announced, ${this.total} came`,
+      );
     this.nextSequence++;
     this.total += records.length;
     const staged = await this.staging;

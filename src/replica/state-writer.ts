@@ -52,6 +52,7 @@ export class StateWriter {
   private bytesSinceCut = 0;
   private cutting = false;
   private idle: (() => void)[] = [];
+  private suspended = false;
 
   constructor(
     private readonly config: ReplicaConfig,
@@ -86,7 +87,7 @@ export class StateWriter {
   /** Writes if it is time to; called after each slice of applying and at each tick. */
   maybeWrite(): void {
     const behind = this.position.index - this.writtenIndex;
-    if (behind <= 0 || this.underWay) return;
+    if (behind <= 0 || this.underWay || this.suspended) return;
     const now = this.clock.monotonicMs();
     if (behind < this.config.stateWriteEntries && now - this.lastStartMs < this.config.stateWriteIntervalMs)
       return;
@@ -101,7 +102,7 @@ export class StateWriter {
     this.storage.writeApplied(mark, this.machine().takeDirty(), (error) => {
       this.underWay = false;
       if (error !== null) return this.fail(error);
-      if (mark.index > this.writtenIndex) {
+      if (mark.index > this.writtenIndex && !this.suspended) {
         this.writtenIndex = mark.index;
         this.raft.offerSnapshot(mark);
         this.maybeCut(mark.index);
@@ -119,7 +120,8 @@ export class StateWriter {
   }
 
   private writeRest(): void {
-    if (this.position.index > this.writtenIndex) return this.write(this.clock.monotonicMs());
+    if (this.position.index > this.writtenIndex && !this.suspended)
+      return this.write(this.clock.monotonicMs());
     const waiting = this.idle;
     this.idle = [];
     for (const resolve of waiting) resolve();
@@ -143,8 +145,14 @@ export class StateWriter {
     });
   }
 
+  /** A snapshot is about to replace the state on disk: nothing of the old one may be written after it. */
+  suspend(): void {
+    this.suspended = true;
+  }
+
   /** A snapshot replaced the state on disk. */
   installed(index: Index): void {
+    this.suspended = false;
     this.writtenIndex = index;
     this.cutIndex = index;
     this.bytesSinceCut = 0;
