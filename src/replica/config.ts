@@ -38,7 +38,6 @@ export interface ReplicaConfig {
   /** Entries kept for followers that are a little behind. */
   readonly compactKeepEntries: number;
   readonly snapshotChunkBytes: number;
-  readonly snapshotChunkRecords: number;
   /** A leader whose oldest disk write is older than this hands its leadership over (field-notes 3.1). */
   readonly diskStallMs: number;
   /** The same for an event loop that was blocked this long, `loopStallsMax` times within `stallWindowMs`. */
@@ -76,7 +75,6 @@ export const replicaDefaults: Omit<
   compactBytes: 64 * 1024 * 1024,
   compactKeepEntries: 5_000,
   snapshotChunkBytes: 64 * 1024,
-  snapshotChunkRecords: 1_000,
   diskStallMs: 1_000,
   loopStallMs: 200,
   loopStallsMax: 3,

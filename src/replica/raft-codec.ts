@@ -58,8 +58,7 @@ const NO_BYTES = new Uint8Array(0);
 
 function num(value: number | bigint | null | undefined): number {
   if (value === undefined || value === null) return 0;
-  if (typeof value !== "number")
-    throw new RangeError(`a peer sent ${value} where 2^53-1 is the most`);
+  if (typeof value !== "number") throw new RangeError(`a peer sent ${value} where 2^53-1 is the most`);
   return value;
 }
 

@@ -11,7 +11,6 @@ import {
 } from "../raft/index.js";
 import type { Clock, Log, Runtime } from "../runtime/api.js";
 import type { StateMachine, StateView } from "../state/index.js";
-import type { NodeStorage } from "../storage/api.js";
 import type { PeerEvents, SnapshotSink, Transport } from "../transport/api.js";
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
@@ -20,7 +19,6 @@ import { type ApplyHost, applyEntry } from "./apply.js";
 import { ApplyQueue } from "./apply-queue.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
-import { DiskQueue } from "./disk-queue.js";
 import { ElectionHint } from "./election-hint.js";
 import { Health } from "./health.js";
 import { LeaderDuties } from "./leader-duties.js";
@@ -36,6 +34,7 @@ import { loadState } from "./load-state.js";
 import { SnapshotReceiver, type StagedSnapshot } from "./snapshot-receiver.js";
 import { SnapshotSender } from "./snapshot-sender.js";
 import { type AppliedPosition, StateWriter, TermStarts } from "./state-writer.js";
+import type { ReplicaStorage } from "./storage.js";
 import { Ticker } from "./ticker.js";
 import { transferError, TransferWaits } from "./transfers.js";
 
@@ -48,10 +47,12 @@ const ROUNDS_PER_TURN = 4;
 export interface ReplicaDeps {
   readonly runtime: Runtime;
   readonly config: ReplicaConfig;
-  readonly storage: NodeStorage;
+  readonly storage: ReplicaStorage;
   /** Called once; the events may come from then on. */
   readonly createTransport: (events: PeerEvents) => Transport;
   readonly createStateMachine: () => StateMachine;
+  /** True while the disk is nearly full: only what frees space is then accepted. Cached, cheap, clears by itself. */
+  readonly diskLow: () => boolean;
   /** The member cannot go on: its disk failed. The node must exit with this code. */
   readonly onFatal: (reason: string, exitCode: number) => void;
 }
@@ -78,11 +79,10 @@ export class ReplicaNode implements Replica, ApplyHost {
   readonly terms: TermStarts;
   readonly position: AppliedPosition;
   private readonly runtime: Runtime;
-  private readonly storage: NodeStorage;
+  private readonly storage: ReplicaStorage;
   private stateMachine: StateMachine;
   private readonly transport: Transport;
   private readonly outbox: Outbox;
-  private readonly disk: DiskQueue;
   private readonly health: Health;
   private readonly flow: ProposalFlow;
   private readonly reads = new ReadBarriers();
@@ -129,13 +129,8 @@ export class ReplicaNode implements Replica, ApplyHost {
     this.terms = restored.terms;
     this.time.reset((restored.machine.cluster().clusterTimeMs as number | null | undefined) ?? 0);
     this.book = new ProposalBook(config.pendingProposalsMax, config.pendingBytesMax);
-    this.health = new Health(config, this.log);
+    this.health = new Health(config, this.log, () => storage.oldestPendingSyncMs());
     this.outbox = new Outbox(() => this.transport);
-    this.disk = new DiskQueue(storage, this.clock, this.health, {
-      durable: (seq, after) => this.batchDurable(seq, after),
-      installed: (snapshot) => this.snapshotOnDisk(snapshot),
-      fail: (error) => this.fail(error),
-    });
     this.flow = new ProposalFlow({
       config,
       clock: this.clock,
@@ -146,7 +141,7 @@ export class ReplicaNode implements Replica, ApplyHost {
       info: () => this.role,
       isConnected: (peer) => this.connected.has(peer),
       send: (to, frame) => this.transport.send(to, frame),
-      diskLow: () => storage.spaceLow(),
+      diskLow: () => deps.diskLow(),
     });
     this.writer = new StateWriter(
       config,
@@ -179,12 +174,17 @@ export class ReplicaNode implements Replica, ApplyHost {
       propose: (command) => this.propose(command),
     });
     this.transport = deps.createTransport(this.peerEvents());
-    const chunk = { records: config.snapshotChunkRecords, bytes: config.snapshotChunkBytes };
-    this.sender = new SnapshotSender(storage, this.transport, chunk, this.log, (to, ok) => {
-      if (this.dead !== null) return;
-      this.raft.reportSnapshot(to, ok);
-      this.schedule();
-    });
+    this.sender = new SnapshotSender(
+      storage,
+      this.transport,
+      config.snapshotChunkBytes,
+      this.log,
+      (to, ok) => {
+        if (this.dead !== null) return;
+        this.raft.reportSnapshot(to, ok);
+        this.schedule();
+      },
+    );
     this.ticker = new Ticker(
       this.clock,
       runtime.scheduler,
@@ -248,13 +248,19 @@ export class ReplicaNode implements Replica, ApplyHost {
     let staged: StagedSnapshot | null = null;
     if (batch.snapshot !== null) {
       staged = this.takeArrived(batch.snapshot.index);
+      if (staged === null)
+        throw new Error("invariant: the core accepts only snapshots whose data has arrived");
       // From here on the old state must neither be written nor applied to: its disk belongs to the new one.
       this.installs++;
       this.queue.paused = true;
       this.queue.dropThrough(batch.snapshot.index);
       this.writer.suspend();
     }
-    this.disk.write(batch, staged);
+    this.storage.persist(batch, (error) => {
+      if (error !== null) return this.fail(error);
+      if (staged !== null) this.snapshotOnDisk(staged);
+      this.batchDurable(batch.seq, batch.after);
+    });
   }
 
   private batchDurable(seq: number, after: readonly Message[]): void {
@@ -477,7 +483,7 @@ export class ReplicaNode implements Replica, ApplyHost {
   private snapshotOnDisk(snapshot: StagedSnapshot): void {
     const install = this.installs;
     loadState(this.storage, this.deps.createStateMachine, this.runtime.scheduler).then(
-      ({ machine }) => {
+      (machine) => {
         if (install === this.installs && this.dead === null) this.useSnapshot(machine, snapshot);
         else snapshot.settle(true);
       },
@@ -602,7 +608,7 @@ export class ReplicaNode implements Replica, ApplyHost {
   status(): ReplicaStatus {
     return {
       raft: this.raft.status(),
-      fsyncP99Ms: this.health.fsyncP99Ms(),
+      fsyncP99Ms: this.storage.fsyncP99Ms(),
       lastElectionCause: this.electionCause,
       snapshotIndex: this.writer.cut,
       pendingProposals: this.book.size,
@@ -614,8 +620,8 @@ export class ReplicaNode implements Replica, ApplyHost {
     const problems: string[] = [];
     if (this.dead !== null) problems.push(this.dead);
     if (this.role.leaderId === 0) problems.push("no leader is known");
-    if (this.storage.spaceLow()) problems.push("the disk is nearly full");
-    const pending = this.health.oldestPendingMs(this.clock.monotonicMs());
+    if (this.deps.diskLow()) problems.push("the disk is nearly full");
+    const pending = this.storage.oldestPendingSyncMs();
     if (pending >= this.config.diskStallMs) problems.push(`a disk write hangs for ${Math.round(pending)} ms`);
     return problems;
   }

@@ -32,9 +32,8 @@ export function raftOptions(config: ReplicaConfig, runtime: Runtime): RaftOption
 export async function createReplica(deps: ReplicaDeps): Promise<ReplicaNode> {
   const { storage, config, runtime } = deps;
   const durable = await storage.loadDurable();
-  const { machine, meta } = await loadState(storage, deps.createStateMachine, runtime.scheduler);
-  if (meta.index !== durable.appliedIndex)
-    throw new Error(`invariant: state on disk is at ${meta.index}, its mark says ${durable.appliedIndex}`);
+  const machine = await loadState(storage, deps.createStateMachine, runtime.scheduler);
+  const meta = storage.applied;
   const raft: RaftMember = restoreRaft(raftOptions(config, runtime), durable);
   const terms = new TermStarts();
   terms.reset(durable.snapshotIndex, durable.snapshotTerm);

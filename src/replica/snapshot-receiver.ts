@@ -1,21 +1,21 @@
 import type { Message, SnapshotMeta } from "../raft/index.js";
-import type { NodeStorage, StagedState, StoredRecord } from "../storage/api.js";
-import type { SnapshotSink } from "../transport/api.js";
 import type { Log } from "../runtime/api.js";
+import type { SnapshotSink } from "../transport/api.js";
 import type { v1 } from "../wire/index.js";
 import { messageFromWire } from "./raft-codec.js";
-import { recordsCrc } from "./snapshot-sender.js";
+import type { ReplicaStorage } from "./storage.js";
 
 /** A snapshot whose data lies complete on this disk, waiting for the core's word. */
 export interface StagedSnapshot {
   readonly meta: SnapshotMeta;
-  readonly staged: StagedState;
   /** True: it is the state now. False: it was not wanted. */
   readonly settle: (installed: boolean) => void;
 }
 
 /** Hands the core its snapshot message; called when the data is complete. */
 export type SnapshotArrived = (message: Message, snapshot: StagedSnapshot) => void;
+
+type StorageReceiver = Awaited<ReturnType<ReplicaStorage["receiveSnapshot"]>>;
 
 /**
  * Takes in one snapshot at a time. The data is stored aside first and becomes the state only when the core has accepted
@@ -25,76 +25,80 @@ export class SnapshotReceiver {
   private current: IncomingSnapshot | null = null;
 
   constructor(
-    private readonly storage: NodeStorage,
+    private readonly storage: ReplicaStorage,
     private readonly arrived: SnapshotArrived,
     private readonly log: Log,
   ) {}
 
-  /** A sink for the transfer that begins with this chunk, or null when the chunk makes no sense. */
+  /** A sink for the transfer that begins with this chunk, or null: it makes no sense, or another one is being installed. */
   begin(from: number, first: v1.ISnapshotChunk): SnapshotSink | null {
     const transferId = first.transferId ?? "";
-    if (this.current !== null && this.current.transferId === transferId && !this.current.done)
-      return this.current;
+    const { current } = this;
+    if (current !== null && !current.over) {
+      if (current.transferId === transferId && !current.finishing) return current;
+      if (current.finishing) return null;
+      current.abandon();
+    }
     if (!first.message?.snapshot || transferId === "") {
       this.log.warn({ from, transferId }, "refused a snapshot whose first chunk does not describe it");
       return null;
     }
-    // One that is being handed to the core is past discarding.
-    if (this.current !== null && !this.current.done) this.current.abandon();
     const message = messageFromWire(first.message, from);
-    this.current = new IncomingSnapshot(transferId, message, this.storage, this.arrived, this.log);
+    if (message.snapshot === null) return null;
+    this.current = new IncomingSnapshot(
+      transferId,
+      message,
+      message.snapshot,
+      this.storage,
+      this.arrived,
+      this.log,
+    );
     return this.current;
   }
 }
 
 class IncomingSnapshot implements SnapshotSink {
-  nextSequence = 0;
-  done = false;
-  private total = 0;
-  private readonly staging: Promise<StagedState>;
-  private abandoned = false;
+  /** Handed to the core: past giving up. */
+  finishing = false;
+  over = false;
+  private readonly staging: Promise<StorageReceiver>;
+  private receiver: StorageReceiver | null = null;
 
   constructor(
     readonly transferId: string,
     private readonly message: Message,
-    storage: NodeStorage,
+    private readonly meta: SnapshotMeta,
+    private readonly storage: ReplicaStorage,
     private readonly arrived: SnapshotArrived,
     private readonly log: Log,
   ) {
-    this.staging = storage.stageState();
+    this.staging = storage.receiveSnapshot(transferId, meta);
     // Whoever awaits it gets the error; nobody may have begun to by then.
-    this.staging.catch(() => undefined);
+    this.staging.then(
+      (receiver) => (this.receiver = receiver),
+      () => undefined,
+    );
+  }
+
+  get nextSequence(): number {
+    return this.receiver?.nextSequence ?? 0;
   }
 
   async chunk(chunk: v1.ISnapshotChunk): Promise<void> {
-    if (this.abandoned || this.done) throw new Error(`transfer ${this.transferId} is over`);
-    const sequence = (chunk.sequence as number | undefined) ?? 0;
-    // Sent again after a reconnect: stored already.
-    if (sequence < this.nextSequence) return;
-    if (sequence > this.nextSequence)
-      throw new Error(`transfer ${this.transferId}: chunk ${sequence} came instead of ${this.nextSequence}`);
-    const records = chunk.records ?? [];
-    if (recordsCrc(records) !== (chunk.crc32 ?? 0))
-      throw new Error(`transfer ${this.transferId}: chunk ${sequence} is damaged`);
-    if (chunk.last && ((chunk.totalRecords as number | undefined) ?? 0) !== this.total + records.length)
-      throw new Error(
-        `transfer ${this.transferId}: ${chunk.totalRecords} records announced, ${this.total} came`,
-      );
-    this.nextSequence++;
-    this.total += records.length;
-    const staged = await this.staging;
-    if (records.length > 0) await staged.add(records as unknown as readonly StoredRecord[]);
+    const receiver = await this.staging;
+    if (this.over || this.finishing) throw new Error(`transfer ${this.transferId} is over`);
+    await receiver.chunk(chunk);
   }
 
   async finish(): Promise<boolean> {
-    const { snapshot } = this.message;
-    if (this.abandoned || this.done || snapshot === null) return false;
-    this.done = true;
-    const staged = await this.staging;
+    const receiver = await this.staging;
+    if (this.over || this.finishing || !receiver.complete) return false;
+    this.finishing = true;
     const installed = await new Promise<boolean>((settle) => {
-      this.arrived(this.message, { meta: snapshot, staged, settle });
+      this.arrived(this.message, { meta: this.meta, settle });
     });
-    if (!installed) staged.discard();
+    this.over = true;
+    if (!installed) await this.storage.discardReceived();
     return installed;
   }
 
@@ -103,12 +107,8 @@ class IncomingSnapshot implements SnapshotSink {
     this.log.info({ transferId: this.transferId, reason, chunks: this.nextSequence }, "snapshot broke off");
   }
 
-  /** Another transfer takes its place. */
+  /** Another transfer takes its place; the storage drops what it has when that one begins. */
   abandon(): void {
-    this.abandoned = true;
-    this.staging.then(
-      (staged) => staged.discard(),
-      () => undefined,
-    );
+    this.over = true;
   }
 }

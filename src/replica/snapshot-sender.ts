@@ -1,62 +1,42 @@
-import { crc32 } from "node:zlib";
 import type { Message, RaftId, SnapshotMeta } from "../raft/index.js";
-import type { NodeStorage, StateReader } from "../storage/api.js";
-import type { SnapshotSource, Transport } from "../transport/api.js";
-import { v1 } from "../wire/index.js";
 import type { Log } from "../runtime/api.js";
+import type { SnapshotSource, Transport } from "../transport/api.js";
+import type { v1 } from "../wire/index.js";
 import { messageToWire, snapshotToWire } from "./raft-codec.js";
+import type { ReplicaStorage } from "./storage.js";
 
-/** Limits of one chunk. */
-export interface ChunkLimits {
-  readonly records: number;
-  readonly bytes: number;
-}
+type StateReader = Awaited<ReturnType<ReplicaStorage["openStateSnapshot"]>>;
 
-/** CRC of a chunk's records as both ends compute it: over keys and values in order. */
-export function recordsCrc(records: readonly v1.IStateRecord[]): number {
-  let crc = 0;
-  for (const record of records) {
-    crc = crc32(record.key ?? NO_BYTES, crc);
-    crc = crc32(record.value ?? NO_BYTES, crc);
-  }
-  return crc >>> 0;
-}
-
-const NO_BYTES = new Uint8Array(0);
-
-/** One snapshot on its way to one peer: chunks straight from a consistent reader of the disk. */
+/** One snapshot on its way to one peer: chunks straight from a consistent view of the disk. */
 class StateSource implements SnapshotSource {
   readonly transferId: string;
   private sequence = 0;
-  private total = 0;
   private closed = false;
 
   constructor(
     private readonly reader: StateReader,
     private readonly message: v1.IRaftMessage,
-    private readonly limits: ChunkLimits,
+    private readonly chunkBytes: number,
     term: number,
     to: RaftId,
   ) {
-    this.transferId = `${term}-${reader.meta.index}-${to}`;
+    this.transferId = `${term}-${reader.index}-${to}`;
   }
 
   async next(): Promise<v1.ISnapshotChunk> {
     if (this.closed) throw new Error("the transfer was given up");
-    const records = await this.reader.next(this.limits.records, this.limits.bytes);
-    this.total += records.length;
-    const wire = records as unknown as v1.IStateRecord[];
+    const { records, crc32, last, totalRecords } = await this.reader.next(this.chunkBytes);
     const chunk: v1.ISnapshotChunk = {
       transferId: this.transferId,
       sequence: this.sequence,
-      records: wire,
-      crc32: recordsCrc(wire),
+      records,
+      crc32,
     };
     if (this.sequence === 0) chunk.message = this.message;
     this.sequence++;
-    if (records.length === 0) {
+    if (last) {
       chunk.last = true;
-      chunk.totalRecords = this.total;
+      chunk.totalRecords = totalRecords;
     }
     return chunk;
   }
@@ -69,17 +49,22 @@ class StateSource implements SnapshotSource {
   }
 }
 
+interface Transfer {
+  source: SnapshotSource | null;
+  cancelled: boolean;
+}
+
 /**
  * Sends snapshots to followers that are too far behind for the log, at most one to each (lesson L45). The core pins the
  * log behind it until the end is reported (lesson L42).
  */
 export class SnapshotSender {
-  private readonly active = new Map<RaftId, { source: SnapshotSource | null; cancelled: boolean }>();
+  private readonly active = new Map<RaftId, Transfer>();
 
   constructor(
-    private readonly storage: NodeStorage,
+    private readonly storage: ReplicaStorage,
     private readonly transport: Transport,
-    private readonly limits: ChunkLimits,
+    private readonly chunkBytes: number,
     private readonly log: Log,
     private readonly report: (to: RaftId, ok: boolean) => void,
   ) {}
@@ -89,8 +74,12 @@ export class SnapshotSender {
   }
 
   send(to: RaftId, meta: SnapshotMeta, message: Message): void {
-    if (this.active.has(to)) return;
-    const transfer = { source: null as SnapshotSource | null, cancelled: false };
+    if (this.active.has(to)) {
+      // The earlier one belongs to a leadership that is over and has not ended yet; the core will ask again.
+      this.report(to, false);
+      return;
+    }
+    const transfer: Transfer = { source: null, cancelled: false };
     this.active.set(to, transfer);
     this.run(to, message, transfer).then(
       (ok) => this.ended(to, meta, ok, ""),
@@ -98,15 +87,13 @@ export class SnapshotSender {
     );
   }
 
-  private async run(
-    to: RaftId,
-    message: Message,
-    transfer: { source: SnapshotSource | null; cancelled: boolean },
-  ): Promise<boolean> {
-    const reader = await this.storage.openState();
+  private async run(to: RaftId, message: Message, transfer: Transfer): Promise<boolean> {
+    const reader = await this.storage.openStateSnapshot();
     // The reader's moment may be later than what the core offered: what is sent describes itself.
-    const wire = { ...messageToWire(message), snapshot: snapshotToWire(reader.meta) };
-    const source = new StateSource(reader, wire, this.limits, message.term, to);
+    const { index, term, confState, confIndex } = reader;
+    const meta: SnapshotMeta = { index, term, confState, confIndex };
+    const wire = { ...messageToWire(message), snapshot: snapshotToWire(meta) };
+    const source = new StateSource(reader, wire, this.chunkBytes, message.term, to);
     transfer.source = source;
     try {
       return !transfer.cancelled && (await this.transport.sendSnapshot(to, source));

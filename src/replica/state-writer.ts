@@ -1,8 +1,8 @@
 import type { ConfState, Index, RaftMember, Term } from "../raft/index.js";
 import type { StateMachine } from "../state/index.js";
-import type { AppliedMark, NodeStorage } from "../storage/api.js";
 import type { Clock } from "../runtime/api.js";
 import type { ReplicaConfig } from "./config.js";
+import type { ReplicaStorage } from "./storage.js";
 
 /** Up to where the state machine in memory has applied, and the configuration there. */
 export interface AppliedPosition {
@@ -50,14 +50,13 @@ export class StateWriter {
   private lastStartMs = -Infinity;
   private cutIndex: Index;
   private bytesSinceCut = 0;
-  private cutting = false;
   private idle: (() => void)[] = [];
   private suspended = false;
 
   constructor(
     private readonly config: ReplicaConfig,
     private readonly clock: Clock,
-    private readonly storage: NodeStorage,
+    private readonly storage: ReplicaStorage,
     private readonly raft: RaftMember,
     private readonly position: AppliedPosition,
     private readonly machine: () => StateMachine,
@@ -96,10 +95,10 @@ export class StateWriter {
 
   private write(nowMs: number): void {
     const { index, term, confState, confIndex } = this.position;
-    const mark: AppliedMark = { index, term, confState, confIndex };
+    const mark = { index, term, confState, confIndex };
     this.underWay = true;
     this.lastStartMs = nowMs;
-    this.storage.writeApplied(mark, this.machine().takeDirty(), (error) => {
+    this.storage.writeState(this.machine().takeDirty(), mark, (error) => {
       this.underWay = false;
       if (error !== null) return this.fail(error);
       if (mark.index > this.writtenIndex && !this.suspended) {
@@ -132,17 +131,13 @@ export class StateWriter {
     const { compactEntries, compactBytes, compactKeepEntries } = this.config;
     const upTo = written - compactKeepEntries;
     const due = upTo - this.cutIndex >= compactEntries || this.bytesSinceCut >= compactBytes;
-    if (!due || upTo <= this.cutIndex || this.cutting) return;
+    if (!due || upTo <= this.cutIndex) return;
     const cut = this.raft.compact(upTo);
     if (cut <= this.cutIndex) return;
-    this.cutting = true;
     this.bytesSinceCut = 0;
-    this.storage.compactLog(cut, this.terms.at(cut), (error) => {
-      this.cutting = false;
-      if (error !== null) return this.fail(error);
-      if (cut > this.cutIndex) this.cutIndex = cut;
-      this.terms.forgetBefore(cut);
-    });
+    this.cutIndex = cut;
+    this.storage.compactLog(cut, this.terms.at(cut));
+    this.terms.forgetBefore(cut);
   }
 
   /** A snapshot is about to replace the state on disk: nothing of the old one may be written after it. */
