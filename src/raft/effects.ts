@@ -12,7 +12,11 @@ export interface PersistBatch {
   readonly hardState: HardState | null;
   /** Entries to append; whatever the log holds from the first one's index on is replaced. */
   readonly entries: readonly Entry[];
-  /** A snapshot that was received and accepted: the shell installs its data before the batch counts as durable. */
+  /**
+   * A snapshot that was received and accepted: the shell installs its data before the batch counts as durable. What was
+   * handed out in `committed` up to its index and is not applied yet must be dropped at once: the core is already in the
+   * snapshot's configuration.
+   */
   readonly snapshot: SnapshotMeta | null;
   /**
    * False when nothing in this batch needs an fsync: only the commit hint moved, or there is nothing to write and `after`

@@ -2,7 +2,7 @@ import type { Core } from "./core.js";
 import { Message, MessageKind } from "./message.js";
 import { mutant } from "./mutants.js";
 import { stepCandidate } from "./roles/candidate.js";
-import { handleVoteRequest, refusedByLease } from "./roles/election.js";
+import { handleVoteRequest, learnCommit, refusedByLease, refuseVote } from "./roles/election.js";
 import { stepFollower } from "./roles/follower.js";
 import { stepLeader } from "./roles/leader.js";
 import { proposeForwarded } from "./roles/proposal.js";
@@ -33,6 +33,7 @@ export function stepFromPeer(core: Core, message: Message): string | null {
 
 /** A message from a peer or, through the persist batch, from this member itself. */
 export function step(core: Core, message: Message): string | null {
+  if (message.reject && message.commit > 0) learnCommit(core, message);
   if (message.term > core.term) {
     if (!meetHigherTerm(core, message)) return null;
   } else if (message.term < core.term && message.term !== 0 && !staleButTaken(message)) {
@@ -84,12 +85,12 @@ function answerLowerTerm(core: Core, message: Message): void {
   if (mutant.lowerTermSilence) return;
   const { kind } = message;
   const { checkQuorum, preVote } = core.options;
-  if ((kind === MessageKind.Heartbeat || kind === MessageKind.Append) && (checkQuorum || preVote)) {
+  // etcd answers only with one of them on; but then a member without both never comes back to a group that has them.
+  const answers = checkQuorum || preVote || !core.mode.etcdRefusals;
+  if ((kind === MessageKind.Heartbeat || kind === MessageKind.Append) && answers) {
     core.send(core.message(MessageKind.AppendResponse, message.from));
   } else if (kind === MessageKind.PreVote) {
-    const refusal = core.message(MessageKind.PreVoteResponse, message.from);
-    refusal.reject = true;
-    core.send(refusal);
+    refuseVote(core, MessageKind.PreVoteResponse, message.from);
   }
 }
 

@@ -3,7 +3,7 @@ import type { Core } from "../core.js";
 import { Message, MessageKind } from "../message.js";
 import { mutant } from "../mutants.js";
 import { jointVote, VoteResult } from "../quorum.js";
-import { NONE } from "../types.js";
+import { NONE, type RaftId } from "../types.js";
 import { becomeLeader } from "./leader.js";
 
 /** Why a member campaigns. A transfer skips the pre-vote and forces the vote past stickiness (lesson L38). */
@@ -88,9 +88,29 @@ export function handleVoteRequest(core: Core, message: Message): void {
     }
     return;
   }
-  const refusal = new Message(response, core.id, message.from, core.term);
+  refuseVote(core, response, message.from);
+}
+
+/**
+ * Refuses a vote, and says what is known to be committed. Configurations take effect when applied, so the asker may
+ * count a member that has already left for a configuration without it, cannot vote for the asker's shorter log, and
+ * will never campaign itself: without this hint the group would have no leader for ever (lesson L32).
+ */
+export function refuseVote(core: Core, kind: MessageKind, to: RaftId): void {
+  const refusal = new Message(kind, core.id, to, core.term);
   refusal.reject = true;
+  if (!core.mode.etcdRefusals) {
+    refusal.commit = core.log.committed;
+    refusal.logTerm = core.log.term(core.log.committed);
+  }
   core.send(refusal);
+}
+
+/** What a refused vote says is committed is so for ever; where the own log agrees at that place, it is committed here. */
+export function learnCommit(core: Core, message: Message): void {
+  const { log } = core;
+  if (core.lead !== null || log.snapshot !== null || message.commit <= log.committed) return;
+  if (log.matches(message.commit, message.logTerm)) log.commitTo(message.commit);
 }
 
 /** Counts a vote, the first one of each member only, and acts when the election is decided. */
