@@ -25,6 +25,7 @@ function disk(term: number, vote: number, terms: readonly number[], snapshotInde
     vote,
     snapshotIndex,
     lastIndex: snapshotIndex + terms.length,
+    everDurableIndex: snapshotIndex + terms.length,
     termAt: (index) => terms[index - snapshotIndex - 1] ?? -1,
   };
 }
@@ -46,6 +47,10 @@ describe("checkers of the consensus core", () => {
     caught(() => checker.entered(3, 10, 3, 2, 0x123), "log matching");
     caught(() => checker.entered(3, 10, 3, 1, 0xabc), "log matching");
     caught(() => checker.entered(3, 11, 3, 4, 0xabc), "log matching");
+    checker.entered(1, 12, 5, -1, 0x77);
+    checker.entered(2, 12, 5, 4, 0x77);
+    checker.entered(3, 12, 5, -1, 0x77);
+    caught(() => checker.entered(3, 12, 5, 3, 0x77), "log matching");
   });
 
   it("committed immutable: another term or other data at a committed index", () => {

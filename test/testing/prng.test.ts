@@ -31,6 +31,9 @@ describe("seeded randomness", () => {
     const prng = new SeedTree(3).stream("bounds");
     const seen = new Set<number>();
     for (let i = 0; i < 1000; i++) seen.add(prng.between(3, 7));
-    assert.deepEqual([...seen].sort((x, y) => x - y), [3, 4, 5, 6, 7]);
+    assert.deepEqual(
+      [...seen].sort((x, y) => x - y),
+      [3, 4, 5, 6, 7],
+    );
   });
 });

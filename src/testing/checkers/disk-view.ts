@@ -5,6 +5,8 @@ export interface DiskView {
   /** End of the snapshot on disk: everything up to here is held by it. */
   readonly snapshotIndex: number;
   readonly lastIndex: number;
+  /** The largest last index that this disk ever had: a truncation takes nothing back that was promised before it. */
+  readonly everDurableIndex: number;
   /** Term at an index of the log on disk, the snapshot's own index included; -1 elsewhere. */
   termAt(index: number): number;
 }

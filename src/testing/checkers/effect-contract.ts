@@ -53,11 +53,11 @@ export class EffectContract {
   }
 
   private logDurable(message: Message, disk: DiskView): void {
-    // A log that has grown or changed since is no broken promise; one that ends earlier is.
-    if (disk.lastIndex < message.index) {
+    // What was durable once and was truncated since is no broken promise: a newer leader's entries took its place.
+    if (disk.everDurableIndex < message.index) {
       this.broken(
         message,
-        `advertises ${message.logTerm}/${message.index}, its disk ends at ${disk.lastIndex}`,
+        `advertises ${message.logTerm}/${message.index}, its disk never went beyond ${disk.everDurableIndex}`,
       );
     }
   }

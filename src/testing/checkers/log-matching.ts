@@ -2,7 +2,8 @@ import { Violation } from "../sim/simulation.js";
 
 interface Known {
   readonly term: number;
-  readonly previousTerm: number;
+  /** -1 while nobody could say. */
+  previousTerm: number;
   readonly hash: number;
   readonly node: number;
 }
@@ -15,7 +16,10 @@ interface Known {
 export class LogMatching {
   private readonly byIndex = new Map<number, Known[]>();
 
-  /** An entry entered the log of `node` after an entry of `previousTerm`. */
+  /**
+   * An entry entered the log of `node` after an entry of `previousTerm`; -1 when what stood before is compacted and its
+   * term no longer known there.
+   */
   entered(node: number, index: number, term: number, previousTerm: number, hash: number): void {
     if (previousTerm > term) {
       throw new Violation("log matching", `terms fall from ${previousTerm} to ${term} at index ${index}`);
@@ -33,7 +37,8 @@ export class LogMatching {
           `members ${other.node} and ${node} hold different entries at ${term}/${index}`,
         );
       }
-      if (other.previousTerm !== previousTerm) {
+      if (other.previousTerm === -1) other.previousTerm = previousTerm;
+      if (previousTerm !== -1 && other.previousTerm !== previousTerm) {
         throw new Violation(
           "log matching",
           `before ${term}/${index} member ${other.node} holds term ${other.previousTerm}, member ${node} ${previousTerm}`,

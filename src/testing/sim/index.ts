@@ -1,4 +1,6 @@
+export * from "./clock.js";
 export * from "./event-queue.js";
+export * from "./network.js";
 export * from "./prng.js";
 export * from "./simulation.js";
 export * from "./tally.js";

@@ -1,0 +1,245 @@
+import {
+  type Entry,
+  type PersistBatch,
+  type SnapshotMeta,
+  type HardState,
+  type DurableState,
+} from "../../raft/index.js";
+import type { DiskView } from "../checkers/index.js";
+import type { Prng } from "../sim/prng.js";
+import type { Simulation } from "../sim/simulation.js";
+import type { RegisterState } from "./register-state.js";
+
+/** How a disk misbehaves. */
+export interface DiskFaults {
+  readonly syncMeanUs: number;
+  /** Rare long syncs. */
+  readonly stallRate: number;
+  readonly stallMaxUs: number;
+  /** Chance that a sync fails: the member stops. */
+  readonly syncErrorRate: number;
+}
+
+/** A disk that is fast and never fails. */
+export const SOUND_DISK: DiskFaults = { syncMeanUs: 300, stallRate: 0, stallMaxUs: 0, syncErrorRate: 0 };
+
+type Write =
+  | { readonly kind: "batch"; readonly batch: PersistBatch; readonly installed: RegisterState | null }
+  | { readonly kind: "state"; readonly state: RegisterState }
+  | { readonly kind: "compact"; readonly index: number };
+
+interface Queued {
+  readonly write: Write;
+  readonly sync: boolean;
+  readonly done: ((ok: boolean) => void) | null;
+}
+
+/**
+ * A member's disk as its storage presents it: one write-ahead log, so writes become durable in the order in which they
+ * were issued, some only because a later one was synced. A crash loses the unsynced tail from a random point on: whole
+ * writes, because the storage's checksums drop a torn one.
+ */
+export class CoreDisk implements DiskView {
+  hardState: HardState = { term: 0, vote: 0, commit: 0 };
+  snapshotIndex: number;
+  snapshotTerm: number;
+  everDurableIndex: number;
+  private entries: Entry[] = [];
+  private queue: Queued[] = [];
+  private syncing = false;
+  private life = 0;
+  hungUntilUs = 0;
+  faults: DiskFaults = SOUND_DISK;
+
+  constructor(
+    private readonly sim: Simulation,
+    private readonly prng: Prng,
+    /** The state on disk. */
+    public state: RegisterState,
+  ) {
+    this.snapshotIndex = state.index;
+    this.snapshotTerm = state.term;
+    this.everDurableIndex = state.index;
+  }
+
+  get term(): number {
+    return this.hardState.term;
+  }
+
+  get vote(): number {
+    return this.hardState.vote;
+  }
+
+  get lastIndex(): number {
+    return this.snapshotIndex + this.entries.length;
+  }
+
+  termAt(index: number): number {
+    if (index === this.snapshotIndex) return this.snapshotTerm;
+    return this.entries[index - this.snapshotIndex - 1]?.term ?? -1;
+  }
+
+  get backlog(): number {
+    return this.queue.length;
+  }
+
+  /** What a member that starts now reads. */
+  durable(): DurableState {
+    return {
+      hardState: this.hardState,
+      confState: this.state.confState,
+      confIndex: this.state.confIndex,
+      snapshotIndex: this.snapshotIndex,
+      snapshotTerm: this.snapshotTerm,
+      entries: this.entries.slice(),
+      appliedIndex: this.state.index,
+    };
+  }
+
+  /** A batch of the core; `done(true)` once it is durable, `done(false)` when the disk failed for good. */
+  writeBatch(batch: PersistBatch, installed: RegisterState | null, done: (ok: boolean) => void): void {
+    this.enqueue({ write: { kind: "batch", batch, installed }, sync: batch.mustSync, done });
+  }
+
+  /** The applied state, not synced: a later sync covers it. */
+  writeState(state: RegisterState): void {
+    this.enqueue({ write: { kind: "state", state }, sync: false, done: null });
+  }
+
+  /** Forgets the log up to `index`, not synced. */
+  writeCompaction(index: number): void {
+    this.enqueue({ write: { kind: "compact", index }, sync: false, done: null });
+  }
+
+  private enqueue(queued: Queued): void {
+    this.queue.push(queued);
+    this.pump();
+  }
+
+  /** One sync at a time; while it runs, the next group collects. */
+  private pump(): void {
+    if (this.syncing) return;
+    this.settleUnsynced();
+    let count = 0;
+    for (let i = 0; i < this.queue.length; i++) if ((this.queue[i] as Queued).sync) count = i + 1;
+    if (count === 0) return;
+    this.syncing = true;
+    const { life } = this;
+    this.sim.after(this.syncDelay(), () => {
+      if (life !== this.life) return;
+      this.finishSync(count);
+    });
+  }
+
+  private syncDelay(): number {
+    const { faults, prng } = this;
+    let delay = prng.exponential(faults.syncMeanUs) + 20;
+    if (faults.stallRate > 0 && prng.chance(faults.stallRate)) {
+      delay += prng.below(faults.stallMaxUs);
+      this.sim.tally.fault("slow sync");
+    }
+    const hung = this.hungUntilUs - this.sim.nowUs;
+    return hung > 0 ? hung + delay : delay;
+  }
+
+  /** A batch that asks for no sync counts as durable as soon as all batches before it are; its write stays queued. */
+  private settleUnsynced(): void {
+    for (let i = 0; i < this.queue.length; i++) {
+      const queued = this.queue[i] as Queued;
+      if (queued.sync) return;
+      if (queued.done === null) continue;
+      this.queue[i] = { write: queued.write, sync: false, done: null };
+      this.sim.after(1, this.callback(queued.done));
+    }
+  }
+
+  private callback(done: (ok: boolean) => void): () => void {
+    const { life } = this;
+    return () => {
+      if (life === this.life) done(true);
+    };
+  }
+
+  private finishSync(count: number): void {
+    const { faults } = this;
+    this.syncing = false;
+    if (faults.syncErrorRate > 0 && this.prng.chance(faults.syncErrorRate)) {
+      this.sim.tally.fault("sync error");
+      this.queue.find(({ done }) => done !== null)?.done?.(false);
+      return;
+    }
+    const group = this.queue.splice(0, count);
+    for (const { write } of group) this.perform(write);
+    for (const { done } of group) {
+      if (done !== null) this.callback(done)();
+    }
+    this.pump();
+  }
+
+  private perform(write: Write): void {
+    switch (write.kind) {
+      case "state":
+        if (write.state.index > this.state.index) this.state = write.state;
+        return;
+      case "compact":
+        this.compact(write.index);
+        return;
+      case "batch": {
+        const { batch } = write;
+        if (batch.hardState !== null) this.hardState = batch.hardState;
+        if (batch.snapshot !== null) this.install(batch.snapshot, write.installed);
+        if (batch.entries.length > 0) this.append(batch.entries);
+        return;
+      }
+      default:
+        write satisfies never;
+    }
+  }
+
+  private install(meta: SnapshotMeta, state: RegisterState | null): void {
+    if (state === null) throw new Error(`snapshot ${meta.index} is to be installed, but its data never came`);
+    this.snapshotIndex = meta.index;
+    this.snapshotTerm = meta.term;
+    this.entries = [];
+    this.everDurableIndex = Math.max(this.everDurableIndex, meta.index);
+    this.state = state;
+  }
+
+  private append(entries: readonly Entry[]): void {
+    const first = (entries[0] as Entry).index;
+    const keep = first - this.snapshotIndex - 1;
+    if (keep < 0 || keep > this.entries.length) {
+      throw new Error(
+        `entries from ${first} do not join the log on disk, ${this.snapshotIndex + 1}..${this.lastIndex}`,
+      );
+    }
+    if (keep < this.entries.length) this.sim.tally.situation("log suffix replaced on disk");
+    this.entries.length = keep;
+    for (const entry of entries) this.entries.push(entry);
+    this.everDurableIndex = Math.max(this.everDurableIndex, this.lastIndex);
+  }
+
+  private compact(index: number): void {
+    if (index <= this.snapshotIndex) return;
+    const term = this.termAt(index);
+    if (term < 0) throw new Error(`compaction to ${index}, but the log on disk ends at ${this.lastIndex}`);
+    this.entries.splice(0, index - this.snapshotIndex);
+    this.snapshotIndex = index;
+    this.snapshotTerm = term;
+  }
+
+  /** Power is gone: of what is not synced, a random number of whole writes made it, in order. */
+  crash(keepAll: boolean): void {
+    this.life++;
+    this.syncing = false;
+    this.hungUntilUs = 0;
+    const kept = keepAll ? this.queue.length : this.prng.below(this.queue.length + 1);
+    const lost = this.queue.length - kept;
+    if (lost > 0) {
+      this.sim.tally.fault("unsynced write lost", lost);
+      if (kept > 0) this.sim.tally.situation("crash kept a part of the unsynced writes");
+    }
+    for (let i = 0; i < kept; i++) this.perform((this.queue[i] as Queued).write);
+    this.queue = [];
+  }
+}
