@@ -1,5 +1,6 @@
 export { openRocks, rocksOpener, type RocksOptions } from "./rocks-kv.js";
 export {
+  FOUNDED_AT,
   NodeStorage,
   type StateChange,
   type StateRecord,

@@ -52,6 +52,17 @@ export interface StorageOptions {
   readonly batchBytesMax?: number;
 }
 
+/**
+ * Index and term at which the founders of a cluster begin: behind entry 1, which no log holds. So a member that joins
+ * later can get the configuration only by a snapshot. From a log that begins at 1 it would learn of the later members
+ * alone, and elect among those.
+ */
+export const FOUNDED_AT = 1;
+
+function positionOf(meta: SnapshotMeta): AppliedPosition {
+  return { index: meta.index, term: meta.term, confState: meta.confState, confIndex: meta.confIndex ?? 0 };
+}
+
 const NOTHING_FAILED: WriteDone = () => {};
 const RECORDS_PER_READ = 4096;
 const READ_BYTES = 4 * 1024 * 1024;
@@ -115,10 +126,14 @@ export class NodeStorage {
     this.#queue.onFailure(listener);
   }
 
-  /** Makes an empty disk this node's: identity, and the configuration that the cluster begins with. Durable. */
+  /**
+   * Makes an empty disk this node's: identity, and the configuration that the cluster begins with. Durable. `at` is
+   * FOUNDED_AT for a founder, zero for a member that joins with an empty configuration.
+   */
   async initialise(
     expected: ExpectedIdentity & { readonly incarnation: number },
     confState: ConfState,
+    at = 0,
   ): Promise<NodeIdentity> {
     invariant(this.identity === null, "initialise on a disk that has an identity");
     const identity: NodeIdentity = {
@@ -129,20 +144,23 @@ export class NodeStorage {
       incarnation: expected.incarnation,
       diskId: Buffer.from(this.#world.random.bytes(16)).toString("hex"),
     };
-    const applied: AppliedPosition = { index: 0, term: 0, confState };
+    const applied: AppliedPosition = { index: at, term: at, confState, confIndex: at };
+    const hardState = { term: at, vote: 0, commit: at };
+    const layout = { ...this.#layout, index: at, term: at };
     const key = metaKey("identity");
     const hardStateKey = metaKey("hardState");
     await this.#queue.write(
       [
         { type: "put", key, value: encodeJson(key, identity) },
-        { type: "put", key: hardStateKey, value: encodeHardState(hardStateKey, this.#recovered.hardState) },
-        this.#layoutOp(this.#layout),
+        { type: "put", key: hardStateKey, value: encodeHardState(hardStateKey, hardState) },
+        this.#layoutOp(layout),
         this.#appliedOp(this.#layout.generation, applied),
       ],
       true,
     );
     this.#applied = applied;
-    this.#recovered = { ...this.#recovered, identity, applied };
+    this.#layout = layout;
+    this.#recovered = { ...this.#recovered, identity, applied, hardState, layout };
     return identity;
   }
 
@@ -292,7 +310,7 @@ export class NodeStorage {
     const receiving: Receiving = {
       generation: ++this.#highestGeneration,
       transferId,
-      position: { index: meta.index, term: meta.term, confState: meta.confState },
+      position: positionOf(meta),
       nextSequence: 0,
       records: 0,
       complete: false,
@@ -353,7 +371,7 @@ export class NodeStorage {
     );
     const old = this.#layout.generation;
     const { generation } = receiver;
-    this.#applied = { index: meta.index, term: meta.term, confState: meta.confState };
+    this.#applied = positionOf(meta);
     this.#layout = { generation, index: meta.index, term: meta.term };
     this.#lastIndex = meta.index;
     this.#receiver = null;

@@ -76,6 +76,8 @@ export interface AppliedPosition {
   readonly index: number;
   readonly term: number;
   readonly confState: ConfState;
+  /** Index of the entry that introduced `confState`; absent: not known. */
+  readonly confIndex?: number;
 }
 
 export function encodeApplied(key: Uint8Array, applied: AppliedPosition): Buffer {
@@ -115,6 +117,7 @@ export function toSnapshotMeta(position: AppliedPosition): v1.ISnapshotMeta {
   return {
     index: position.index,
     term: position.term,
+    confIndex: position.confIndex ?? 0,
     confState: {
       voters: [...voters],
       votersOutgoing: [...votersOutgoing],
@@ -130,6 +133,7 @@ export function fromSnapshotMeta(meta: v1.ISnapshotMeta): AppliedPosition {
   return {
     index: meta.index ?? 0,
     term: meta.term ?? 0,
+    confIndex: meta.confIndex ?? 0,
     confState: {
       voters: conf?.voters ?? [],
       votersOutgoing: conf?.votersOutgoing ?? [],

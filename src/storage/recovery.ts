@@ -118,6 +118,7 @@ export async function recoverLog(kv: KvStore, recovered: Recovered): Promise<Dur
   return {
     hardState,
     confState: applied.confState,
+    confIndex: applied.confIndex ?? 0,
     snapshotIndex: layout.index,
     snapshotTerm: layout.term,
     entries,

@@ -3,7 +3,7 @@ import type { KvIterator } from "../runtime/api.js";
 import type { ConfState } from "../raft/index.js";
 import type { v1 } from "../wire/index.js";
 import { appliedKey, stateKeyOf } from "./keys.js";
-import { damaged, decodeApplied, unseal } from "./records.js";
+import { type AppliedPosition, damaged, decodeApplied, unseal } from "./records.js";
 
 /** One piece of a snapshot: records in key order and their checksum. */
 export interface StateChunk {
@@ -24,16 +24,18 @@ export class StateSnapshot {
   readonly index: number;
   readonly term: number;
   readonly confState: ConfState;
+  readonly confIndex: number;
   readonly #view: KvIterator;
   #ahead: v1.IStateRecord[] = [];
   #total = 0;
   #ended = false;
 
-  private constructor(view: KvIterator, position: { index: number; term: number; confState: ConfState }) {
+  private constructor(view: KvIterator, position: AppliedPosition) {
     this.#view = view;
     this.index = position.index;
     this.term = position.term;
     this.confState = position.confState;
+    this.confIndex = position.confIndex ?? 0;
   }
 
   /** Takes over the iterator; the position that it yields first belongs to the very records behind it. */

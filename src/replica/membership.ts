@@ -1,0 +1,105 @@
+import { type ConfChange, ConfChangeKind, ConfTransition, type RaftStatus } from "../raft/index.js";
+import { ErrorCode, errorDetail } from "../wire/errors.js";
+import { v1 } from "../wire/index.js";
+import type { MemberChange } from "./api.js";
+
+/** What travels with a membership change through the log: the member's record, and whether it is leaving. */
+export function changeContext(change: MemberChange): v1.ISetMember {
+  const removed = change.action === "remove";
+  const learner = change.action === "add-learner" || change.action === "demote";
+  return { member: { ...change.member, learner }, removed };
+}
+
+/** The change in the core's form. */
+export function toConfChange(change: MemberChange): ConfChange {
+  const kind =
+    change.action === "promote"
+      ? ConfChangeKind.AddVoter
+      : change.action === "remove"
+        ? ConfChangeKind.RemoveNode
+        : ConfChangeKind.AddLearner;
+  return {
+    transition: ConfTransition.Auto,
+    changes: [{ kind, id: change.member.raftId ?? 0 }],
+    context: v1.SetMember.encode(changeContext(change)).finish(),
+  };
+}
+
+/**
+ * Why a change must not be made now, or null. Refuses what would leave fewer living voters than a majority, a promotion
+ * of a learner that still lacks much, and changes on top of a change under way. `status` is the leader's.
+ */
+export function changeProblem(
+  change: MemberChange,
+  status: RaftStatus,
+  promoteLagEntries: number,
+): v1.IErrorDetail | null {
+  const id = change.member.raftId ?? 0;
+  const { config } = status;
+  if (change.ifConfIndex !== undefined && change.ifConfIndex !== status.confIndex)
+    return precondition(
+      `the configuration was changed at index ${status.confIndex}, not ${change.ifConfIndex}`,
+      "holdfast members list",
+    );
+  if (config.votersOutgoing.length > 0)
+    return precondition("another membership change is under way", "wait until it is done");
+  const voter = config.voters.includes(id);
+  const learner = config.learners.includes(id);
+  switch (change.action) {
+    case "add-learner":
+      if (id < 1) return invalid("a member needs an id of at least 1");
+      return voter || learner ? already(id, "a member") : null;
+    case "promote":
+      if (voter) return already(id, "a voter");
+      if (!learner) return unknown(id);
+      return lagProblem(id, status, promoteLagEntries);
+    case "demote":
+      if (learner) return already(id, "a learner");
+      return voter ? quorumProblem(id, status) : unknown(id);
+    case "remove":
+      if (learner) return null;
+      return voter ? quorumProblem(id, status) : unknown(id);
+  }
+}
+
+function lagProblem(id: number, status: RaftStatus, lagMax: number): v1.IErrorDetail | null {
+  const progress = status.progress.find((p) => p.id === id);
+  const lag = status.lastIndex - (progress?.match ?? 0);
+  if (progress?.recentActive && lag <= lagMax) return null;
+  const state = progress?.recentActive ? `lacks ${lag} entries (at most ${lagMax})` : "does not answer";
+  return precondition(
+    `member ${id} ${state}; promoted now it could stall the cluster`,
+    "holdfast members list",
+  );
+}
+
+/** The voters that remain and live must be a majority of those that remain. */
+function quorumProblem(id: number, status: RaftStatus): v1.IErrorDetail | null {
+  const remaining = status.config.voters.filter((voter) => voter !== id);
+  if (remaining.length === 0)
+    return precondition(`member ${id} is the last voter`, "promote another one first");
+  const alive = remaining.filter(
+    (voter) => voter === status.id || status.progress.find((p) => p.id === voter)?.recentActive === true,
+  );
+  if (alive.length > remaining.length / 2) return null;
+  return precondition(
+    `without member ${id} only ${alive.length} of ${remaining.length} voters would answer: the quorum would be lost`,
+    "bring another voter back or add one first",
+  );
+}
+
+function precondition(message: string, next: string): v1.IErrorDetail {
+  return errorDetail(ErrorCode.PRECONDITION_FAILED, message, { next });
+}
+
+function already(id: number, what: string): v1.IErrorDetail {
+  return errorDetail(ErrorCode.NO_CHANGE, `member ${id} is ${what} already`);
+}
+
+function unknown(id: number): v1.IErrorDetail {
+  return errorDetail(ErrorCode.UNKNOWN_MEMBER, `there is no member ${id}`, { next: "holdfast members list" });
+}
+
+function invalid(message: string): v1.IErrorDetail {
+  return errorDetail(ErrorCode.INVALID_ARGUMENT, message);
+}

@@ -1,0 +1,226 @@
+import type { RaftMember, RaftId, Term } from "../raft/index.js";
+import type { Clock } from "../runtime/api.js";
+import { ErrorCode, errorDetail } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import type { LeaderInfo } from "./api.js";
+import type { ClusterTime } from "./cluster-time.js";
+import type { ReplicaConfig } from "./config.js";
+import { ForwardFilter } from "./forward-filter.js";
+import { growsState } from "./growth.js";
+import { commandKind, encodeLogRecord } from "./log-record.js";
+import type { Proposal, ProposalBook } from "./proposals.js";
+
+/** Bytes of commands in one forward frame. */
+const FORWARD_FRAME_BYTES = 512 * 1024;
+/** Commands appended by one call of the core, so that one turn stays short. */
+const PROPOSE_BATCH_MAX = 4_096;
+/** After a refusal that may be over soon. */
+const REFUSED_HOLD_MS = 20;
+/** Forwards repeated in one tick. */
+const REPEATS_MAX = 256;
+
+interface Incoming {
+  readonly from: RaftId;
+  readonly boot: number;
+  readonly number: number;
+  readonly command: Uint8Array;
+}
+
+/** What the flow needs of its replica. */
+export interface FlowHost {
+  readonly config: ReplicaConfig;
+  readonly clock: Clock;
+  readonly raft: RaftMember;
+  readonly boot: number;
+  readonly time: ClusterTime;
+  readonly book: ProposalBook;
+  info(): LeaderInfo;
+  isConnected(peer: RaftId): boolean;
+  send(to: RaftId, frame: v1.IPeerFrame): void;
+  diskLow(): boolean;
+}
+
+/**
+ * The way of commands into the log: appended here when this member leads, else passed on to the leader of exactly the
+ * present term. All commands of a turn make one append, or one frame.
+ */
+export class ProposalFlow {
+  private readonly filter = new ForwardFilter();
+  private incoming: Incoming[] = [];
+  private heldUntilMs = -Infinity;
+
+  constructor(private readonly host: FlowHost) {}
+
+  /** Moves on whatever can move now. */
+  flush(): void {
+    const { book } = this.host;
+    if (book.waiting === 0 && this.incoming.length === 0) return;
+    const now = this.host.clock.monotonicMs();
+    const info = this.host.info();
+    if (info.isLeader) {
+      if (info.ready) this.append(info.term, now);
+    } else if (info.leaderId !== 0 && now >= this.heldUntilMs && this.host.isConnected(info.leaderId)) {
+      const waiting = book.takeWaiting();
+      book.markSent(waiting, info.term, now);
+      this.forward(info.leaderId, info.term, waiting);
+    }
+  }
+
+  private append(term: Term, nowMs: number): void {
+    const { book } = this.host;
+    const own = this.dropGrowth(book.takeWaiting());
+    const passed = this.incoming;
+    this.incoming = [];
+    const stamp = this.host.time.now(nowMs);
+    let at = 0;
+    while (at < own.length + passed.length) {
+      const end = Math.min(at + PROPOSE_BATCH_MAX, own.length + passed.length);
+      const result = this.host.raft.propose(this.encode(own, passed, at, end, stamp));
+      if (!result.ok) break;
+      book.markSent(own.slice(at, Math.min(end, own.length)), term, nowMs);
+      at = end;
+    }
+    if (at < own.length) book.putBack(own.slice(at));
+    this.refuse(term, passed.slice(Math.max(0, at - own.length)), null);
+  }
+
+  private encode(
+    own: readonly Proposal[],
+    passed: readonly Incoming[],
+    from: number,
+    to: number,
+    stamp: number,
+  ): Uint8Array[] {
+    const { config, boot } = this.host;
+    const data = new Array<Uint8Array>(to - from);
+    for (let i = from; i < to; i++) {
+      if (i < own.length) {
+        const proposal = own[i] as Proposal;
+        data[i - from] = encodeLogRecord(stamp, config.raftId, boot, proposal.number, proposal.command);
+      } else {
+        const p = passed[i - own.length] as Incoming;
+        data[i - from] = encodeLogRecord(stamp, p.from, p.boot, p.number, p.command);
+      }
+    }
+    return data;
+  }
+
+  /** While the disk is nearly full, only what frees space or keeps something alive goes on. */
+  private dropGrowth(proposals: Proposal[]): Proposal[] {
+    if (proposals.length === 0 || !this.host.diskLow()) return proposals;
+    const kept: Proposal[] = [];
+    for (const proposal of proposals) {
+      if (growsState(commandKind(proposal.command)))
+        this.host.book.reject(proposal, diskFull(this.host.config.name));
+      else kept.push(proposal);
+    }
+    return kept;
+  }
+
+  private forward(to: RaftId, term: Term, proposals: readonly Proposal[]): void {
+    let frame: v1.IForwardedProposal[] = [];
+    let bytes = 0;
+    const flush = (): void => {
+      if (frame.length > 0)
+        this.host.send(to, { forward: { term, proposals: frame, originBoot: this.host.boot } });
+      frame = [];
+      bytes = 0;
+    };
+    for (const proposal of proposals) {
+      frame.push({ proposal: proposal.number, command: proposal.command });
+      bytes += proposal.command.length + 16;
+      if (bytes >= FORWARD_FRAME_BYTES) flush();
+    }
+    flush();
+  }
+
+  /** Sends forwards again that had no answer for a while: the frame may have been lost with its link. */
+  repeatUnanswered(): void {
+    const info = this.host.info();
+    if (info.isLeader || info.leaderId === 0 || !this.host.isConnected(info.leaderId)) return;
+    const now = this.host.clock.monotonicMs();
+    const before = now - this.host.config.forwardRetryMs;
+    const late = this.host.book.unanswered(info.term, before, REPEATS_MAX);
+    if (late.length === 0) return;
+    this.host.book.sentAgain(late, now);
+    this.forward(info.leaderId, info.term, late);
+  }
+
+  /** A member passes commands on to this one. */
+  received(from: RaftId, forward: v1.IForward): void {
+    const info = this.host.info();
+    const term = (forward.term as number | undefined) ?? 0;
+    const boot = (forward.originBoot as number | undefined) ?? 0;
+    const all = (forward.proposals ?? []).map((p) => ({
+      from,
+      boot,
+      number: (p.proposal as number | undefined) ?? 0,
+      command: p.command ?? NO_BYTES,
+    }));
+    if (!info.isLeader || term !== info.term) return this.refuse(term, all, null);
+    const fresh = all.filter((p) => this.filter.admit(p.from, p.boot, p.number));
+    if (this.incoming.length + fresh.length > this.host.config.pendingProposalsMax)
+      return this.refuse(term, fresh, overloaded(this.host.config.name));
+    if (!this.host.diskLow()) {
+      this.incoming.push(...fresh);
+      return;
+    }
+    const growth = fresh.filter((p) => growsState(commandKind(p.command)));
+    this.refuse(term, growth, diskFull(this.host.config.name));
+    this.incoming.push(...fresh.filter((p) => !growth.includes(p)));
+  }
+
+  private refuse(term: Term, incoming: readonly Incoming[], error: v1.IErrorDetail | null): void {
+    const byOrigin = new Map<string, Incoming[]>();
+    for (const p of incoming) {
+      const key = `${p.from}/${p.boot}`;
+      const list = byOrigin.get(key);
+      if (list === undefined) byOrigin.set(key, [p]);
+      else list.push(p);
+    }
+    for (const list of byOrigin.values()) {
+      const first = list[0] as Incoming;
+      const refused: v1.IForwardRefused = {
+        term,
+        originBoot: first.boot,
+        proposals: list.map((p) => p.number),
+      };
+      if (error !== null) refused.error = error;
+      this.host.send(first.from, { forwardRefused: refused });
+    }
+  }
+
+  /** A leader, or one that is none any more, refused what was passed on to it: it is in no log. */
+  refusedByLeader(refused: v1.IForwardRefused): void {
+    if (refused.originBoot !== this.host.boot) return;
+    this.heldUntilMs = this.host.clock.monotonicMs() + REFUSED_HOLD_MS;
+    for (const number of refused.proposals ?? [])
+      this.host.book.refused(number as number, refused.error ?? null);
+  }
+
+  /** The role or the term changed: what waited for this member's leadership goes back to its origins. */
+  roleChanged(oldTerm: Term): void {
+    const waiting = this.incoming;
+    this.incoming = [];
+    this.filter.reset();
+    this.heldUntilMs = -Infinity;
+    this.refuse(oldTerm, waiting, null);
+  }
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function diskFull(node: string): v1.IErrorDetail {
+  return errorDetail(
+    ErrorCode.DISK_FULL,
+    `the disk of leader ${node} is nearly full; only what frees space is accepted`,
+    { node, next: "free space on its disk; it goes on by itself", retryAfterMs: 1_000 },
+  );
+}
+
+function overloaded(node: string): v1.IErrorDetail {
+  return errorDetail(ErrorCode.OVERLOADED, `too many commands wait at leader ${node}`, {
+    node,
+    retryAfterMs: 50,
+  });
+}

@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { ErrorCode } from "../../src/wire/errors.js";
+import { storeKey, TestCluster, versionOf } from "./cluster.js";
+
+const SEED = Number(process.env["SEED"] ?? 1);
+
+describe("replica", () => {
+  it("elects a leader, initialises the cluster once, and answers a proposal with what it did", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    const result = await cluster.world.settled(leader.propose(storeKey("a", "1")));
+    assert.equal(result.error, undefined);
+    assert.equal(result.key?.version, 1);
+    assert.equal(leader.state.cluster().clusterId, "test");
+    await cluster.converged();
+    for (const replica of cluster.running) assert.equal(versionOf(replica, "a"), 1);
+  });
+
+  it("passes a follower's proposals on to the leader and answers them there", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const follower = cluster.follower();
+    const results = await cluster.world.settled(
+      Promise.all(Array.from({ length: 50 }, (_, i) => follower.propose(storeKey(`k${i % 5}`)))),
+    );
+    assert.ok(results.every((r) => !r.error));
+    await cluster.converged();
+    for (const replica of cluster.running)
+      for (let i = 0; i < 5; i++) assert.equal(versionOf(replica, `k${i}`), 10);
+  });
+
+  it("reads what was answered before the read began, at any member", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    for (let i = 1; i <= 20; i++) {
+      await cluster.world.settled(leader.propose(storeKey("r")));
+      const follower = cluster.follower();
+      await cluster.world.settled(follower.readBarrier());
+      assert.ok(versionOf(follower, "r") >= i, `read ${i} saw ${versionOf(follower, "r")}`);
+    }
+  });
+
+  it("keeps what was acknowledged when the leader dies, and goes on without a long pause", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    await cluster.world.settled(leader.propose(storeKey("a")));
+    const diedAt = cluster.world.clock.monotonicMs();
+    cluster.crash(leader.raftId);
+    const next = await cluster.ready();
+    const pauseMs = cluster.world.clock.monotonicMs() - diedAt;
+    assert.ok(pauseMs < 250, `took ${pauseMs} ms although the broken link is a hint`);
+    const result = await cluster.world.settled(next.propose(storeKey("a")));
+    assert.equal(result.key?.version, 2);
+    assert.match(next.status().lastElectionCause, /link to leader \d broke/);
+  });
+
+  it("answers NO_QUORUM at the deadline when nobody leads, and DEADLINE is the caller's", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const [a, b] = [1, 2];
+    cluster.crash(a);
+    cluster.crash(b);
+    const last = cluster.replica(3);
+    await cluster.world.until("the last one gives up its leader", () => last.leader().leaderId === 0);
+    const deadlineMs = cluster.world.clock.monotonicMs() + 500;
+    const result = await cluster.world.settled(last.propose(storeKey("x"), { deadlineMs }));
+    assert.equal(result.error?.code, ErrorCode.NO_QUORUM);
+    await assert.rejects(cluster.world.settled(last.readBarrier(cluster.world.clock.monotonicMs() + 100)), {
+      code: ErrorCode.NO_QUORUM,
+    });
+  });
+
+  it("hands leadership over when it stops, so that the others go on at once", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    await cluster.world.settled(leader.stop());
+    cluster.member(leader.raftId).replica = null;
+    const left = cluster.running.map((r) => r.leader());
+    assert.ok(
+      left.some((info) => info.isLeader),
+      "nobody leads when stop returns",
+    );
+  });
+
+  it("restarts from the applied state on disk and replays the rest of the log", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    for (let i = 0; i < 30; i++) await cluster.world.settled(leader.propose(storeKey(`k${i % 3}`)));
+    await cluster.converged();
+    for (const id of [1, 2, 3]) cluster.crash(id);
+    for (const id of [1, 2, 3]) await cluster.start(id);
+    await cluster.ready();
+    await cluster.converged();
+    for (const replica of cluster.running)
+      for (let i = 0; i < 3; i++) assert.equal(versionOf(replica, `k${i}`), 10);
+  });
+});
