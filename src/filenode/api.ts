@@ -48,6 +48,15 @@ export interface Vfs {
   ): Promise<{ readonly names: readonly string[]; readonly more: boolean }>;
   /** The names in the directory are on stable storage when it resolves. */
   syncDirectory(path: string): Promise<void>;
+  setAttributes(path: string, attributes: VfsAttributes): Promise<void>;
+  /** A new file at `to` (COLLISION when something stands there) with the same content: shared blocks where the file system can. */
+  copy(from: string, to: string): Promise<void>;
+}
+
+/** What a client may set besides content; what is absent stays. */
+export interface VfsAttributes {
+  readonly readOnly?: boolean;
+  readonly modifiedMs?: number;
 }
 
 /** The node lease as operations see it: checked when one starts and again before its reply (design section 5). */

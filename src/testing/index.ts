@@ -4,4 +4,7 @@
  */
 export * from "./checkers/index.js";
 export * from "./linearizability/index.js";
+export { MemoryShare } from "./memory-share.js";
+export * from "./memory-vfs.js";
 export * from "./sim/index.js";
+export { type VfsCase, vfsConformance } from "./vfs-conformance.js";

@@ -1,0 +1,137 @@
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import type { v1 } from "../../wire/index.js";
+import { limits } from "../../wire/limits.js";
+import type { PeerInfo } from "../api.js";
+import type { NodeCore } from "../core.js";
+import { loadSession } from "../load-session.js";
+import { OwnedSession } from "../sessions.js";
+
+/** The version of files.proto that this node speaks. */
+export const PROTOCOL_VERSION = 1;
+
+function checkVersion(version: number | null | undefined): void {
+  if ((version ?? 0) <= PROTOCOL_VERSION) return;
+  throw new HoldfastError(
+    ErrorCode.UNSUPPORTED_VERSION,
+    `protocol version ${version} is newer than this node's ${PROTOCOL_VERSION}`,
+    { next: `ask with version ${PROTOCOL_VERSION}` },
+  );
+}
+
+function checkGuid(guid: Uint8Array | null | undefined, what: string): Uint8Array {
+  if (guid?.length === limits.guidBytes) return guid;
+  throw new HoldfastError(
+    ErrorCode.INVALID_ARGUMENT,
+    `${what} has ${guid?.length ?? 0} bytes instead of ${limits.guidBytes}`,
+  );
+}
+
+/** Opens a new session that this node owns. */
+export async function openSession(
+  core: NodeCore,
+  peer: PeerInfo,
+  request: v1.IOpenSessionRequest,
+): Promise<OwnedSession> {
+  checkVersion(request.protocolVersion);
+  checkTakesSessions(core);
+  const resumeToken = core.options.runtime.random.bytes(limits.guidBytes);
+  const result = await core.execute({
+    openSession: {
+      clientGuid: checkGuid(request.clientGuid, "client guid"),
+      principal: peer.principal,
+      clientName: (request.clientName ?? "").slice(0, limits.labelBytesMax / 4),
+      timeoutMs: request.timeoutMs ?? 0,
+      node: core.node,
+      nodeIncarnation: core.options.lease.incarnation,
+      previousSessionId: request.previousSessionId ?? 0,
+      resumeToken,
+    },
+  });
+  const record = result.session;
+  if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state opened a session without a record");
+  const session = new OwnedSession(record, core.node, core.options.lease.incarnation);
+  core.sessions.set(session.id, session);
+  return session;
+}
+
+/** Throws unless this node could take a session now: what a ping before attach asks. */
+export function checkTakesSessions(core: NodeCore): void {
+  if (core.stopping) throw new HoldfastError(ErrorCode.STOPPING, `${core.node} is stopping`);
+  core.admit(null);
+}
+
+/**
+ * Takes an existing session up on a new connection. What an older connection has under way here ends first: nothing of
+ * it may reach the log after the client has begun to replay (semantics.md B6).
+ */
+export async function resumeSession(
+  core: NodeCore,
+  peer: PeerInfo,
+  context: v1.ICallContext,
+): Promise<OwnedSession> {
+  checkVersion(context.protocolVersion);
+  checkTakesSessions(core);
+  const id = context.sessionId ?? 0;
+  const known = core.sessions.get(id);
+  if (known !== undefined) {
+    known.channel = 0;
+    await within(core, known.running.drained(), "older calls of the session still run");
+    await known.ready;
+  }
+  const result = await core.execute({
+    connectSession: {
+      sessionId: id,
+      clientGuid: checkGuid(context.clientGuid, "client guid"),
+      principal: peer.principal,
+      resumeToken: context.resumeToken ?? null,
+      node: core.node,
+      nodeIncarnation: core.options.lease.incarnation,
+      channelSequence: context.channelSequence ?? 0,
+    },
+  });
+  const record = result.session;
+  if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state connected a session without a record");
+  const session = loadSession(core, record);
+  await within(core, session.ready, "what the old owner left is still being resolved");
+  return session;
+}
+
+async function within(core: NodeCore, wait: Promise<void>, why: string): Promise<void> {
+  let timer: { cancel(): void } | undefined;
+  const late = new Promise<"late">((resolve) => {
+    timer = core.options.runtime.scheduler.after(core.limits.drainMs, () => resolve("late"));
+  });
+  const first = await Promise.race([wait, late]);
+  timer?.cancel();
+  if (first === "late")
+    throw new HoldfastError(ErrorCode.NOT_READY, `${core.node}: ${why}`, {
+      node: core.node,
+      retryAfterMs: 100,
+    });
+}
+
+/** What a client needs to know of its session. */
+export async function sessionInfo(core: NodeCore, session: OwnedSession): Promise<v1.ISessionInfo> {
+  const answer = await core.options.coordinator.query({ stale: true, nodes: {} });
+  const nodes = (answer.nodes ?? [])
+    // NODE_UP
+    .filter((node) => node.status === 1 && !node.foreign)
+    .map((node) => ({
+      node: node.name ?? "",
+      grpcAddress: node.grpcAddress ?? "",
+      httpAddress: node.httpAddress ?? "",
+    }));
+  const record = session.record;
+  return {
+    sessionId: session.id,
+    resumeToken: record.resumeToken ?? null,
+    epoch: session.epoch,
+    owner: nodes.find((node) => node.node === core.node) ?? { node: core.node },
+    nodes,
+    timeoutMs: record.timeoutMs ?? 0,
+    slots: limits.slotsPerSession,
+    chunkBytesMax: limits.chunkBytesMax,
+    shares: [...core.options.shares.keys()],
+    connection: record.connection ?? 0,
+  };
+}

@@ -1,0 +1,177 @@
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import { toBigInt, type v1 } from "../../wire/index.js";
+import type { NodeCore } from "../core.js";
+import { filenodeMutants } from "../mutants.js";
+import { idKey } from "../ids.js";
+import type { SequenceTicket } from "../channel-sequence.js";
+import type { OpenHandle, OwnedSession, Running } from "../sessions.js";
+
+/** One call of a client on an attached session, as the handlers see it. */
+export interface Call {
+  readonly session: OwnedSession;
+  /** Names a mutating call for ever; null: the client does not want its reply kept. */
+  readonly request: v1.IRequestId | null;
+  readonly channelSequence: number;
+  readonly replay: boolean;
+  /** On the monotonic clock; undefined: none. */
+  readonly deadlineMs: number | undefined;
+  /** Of the parked command that this call waits for; zero: it does not wait. */
+  parkedId: number;
+  /** The client has asked for its end. */
+  cancelled: boolean;
+  /** Counters in which this call stands as running: not while it is parked, for then nothing of it runs at this node. */
+  readonly counted: Running[];
+}
+
+/** The part of a response that a handler makes. */
+export type Reply = Omit<v1.IFileResponse, "id">;
+
+/** A 64-bit field that must be a plain number here: no file reaches beyond 2^53. */
+export function position(value: number | null | undefined, what: string): number {
+  const wide = toBigInt(value);
+  if (wide > BigInt(Number.MAX_SAFE_INTEGER))
+    throw new HoldfastError(ErrorCode.INVALID_PARAMETER, `${what} ${wide} is beyond what a file can hold`);
+  return Number(wide);
+}
+
+/** The handle that both halves of the name mean; FILE_CLOSED otherwise (semantics.md A1). */
+export function handleOf(session: OwnedSession, id: v1.IHandleId | null | undefined): OpenHandle {
+  const handle = findHandle(session, id);
+  if (handle !== undefined) return handle;
+  throw new HoldfastError(ErrorCode.FILE_CLOSED, "the handle is not open on this connection", {
+    next: "reconnect it by its persistent id, or open the file again",
+  });
+}
+
+/** The same without an error. */
+export function findHandle(
+  session: OwnedSession,
+  id: v1.IHandleId | null | undefined,
+): OpenHandle | undefined {
+  const handle = session.handles.get(idKey(id?.persistent));
+  if (handle === undefined || handle.closed) return undefined;
+  if (handle.record.volatileId !== id?.volatile && !filenodeMutants.ignoreVolatileId) return undefined;
+  return handle;
+}
+
+/** Throws ACCESS_DENIED unless the handle was granted one of these bits. */
+export function needAccess(handle: OpenHandle, bits: number, what: string): void {
+  if ((handle.access & bits) !== 0) return;
+  throw new HoldfastError(
+    ErrorCode.ACCESS_DENIED,
+    `${what} ${handle.path}: the handle was opened without this right (granted 0x${handle.access.toString(16)})`,
+  );
+}
+
+/**
+ * Executes a command and, if the state parks it, waits for the event that ends it. When events were lost it asks again:
+ * the request id makes that harmless.
+ */
+export async function settle(core: NodeCore, call: Call, command: v1.ICommand): Promise<v1.ICommandResult> {
+  for (;;) {
+    const result = await core.execute(command, call.deadlineMs);
+    const pendingId = parkedId(result);
+    if (pendingId === 0) return result;
+    call.parkedId = pendingId;
+    if (call.cancelled) await cancelParked(core, call);
+    for (const running of call.counted) running.end();
+    const done = await core.pending.wait(pendingId);
+    for (const running of call.counted) running.begin();
+    call.parkedId = 0;
+    if (done === null) continue;
+    core.noteRevision(done.revision);
+    if (done.error) throw HoldfastError.fromDetail(done.error);
+    return done;
+  }
+}
+
+function parkedId(result: v1.ICommandResult): number {
+  // PARKED is 3 in both enumerations.
+  if (result.open?.status === 3) return result.open.pendingId ?? 0;
+  if (result.effect?.status === 3) return result.effect.pendingId ?? 0;
+  return result.lock?.parked ? (result.lock.pendingId ?? 0) : 0;
+}
+
+/** Ends a parked call: it answers CANCELLED, unless its event came first. */
+export async function cancelParked(core: NodeCore, call: Call): Promise<void> {
+  const pendingId = call.parkedId;
+  if (pendingId === 0) return;
+  const result = await core.options.coordinator.execute({
+    cancelPending: {
+      fence: call.session.fence(),
+      pendingId,
+      ...(call.request ? { request: call.request } : {}),
+    },
+  });
+  // Refused means that it ended meanwhile; its event says how.
+  if (result.error) return;
+  core.pending.done(pendingId, { error: { code: ErrorCode.CANCELLED, message: "cancelled by the client" } });
+}
+
+/**
+ * Runs an operation on a handle under the rules that hold for all of them: channel sequence, first use, lease and
+ * ownership before it starts and before its answer.
+ */
+export async function onHandle<T>(
+  core: NodeCore,
+  call: Call,
+  handle: OpenHandle,
+  modifying: boolean,
+  operation: () => Promise<T>,
+): Promise<T> {
+  core.admit(call.session);
+  const ticket = await enter(core, call, handle, modifying);
+  handle.running.begin();
+  call.counted.push(handle.running);
+  try {
+    const [result] = await Promise.all([operation(), firstUse(core, handle)]);
+    core.admitReply(call.session);
+    return result;
+  } finally {
+    call.counted.pop();
+    handle.running.end();
+    handle.sequence.release(ticket);
+  }
+}
+
+async function enter(
+  core: NodeCore,
+  call: Call,
+  handle: OpenHandle,
+  modifying: boolean,
+): Promise<SequenceTicket> {
+  const admission = handle.sequence.admit(call.channelSequence, call.replay, modifying);
+  if (admission.advanced) await recordUse(core, handle);
+  if (!admission.admitted)
+    throw new HoldfastError(
+      ErrorCode.FILE_NOT_AVAILABLE,
+      `${handle.path}: channel sequence ${call.channelSequence} is stale or an older request still runs (now ${handle.sequence.current})`,
+      { retryAfterMs: 50 },
+    );
+  return admission.ticket;
+}
+
+/** The first use of a handle shows that the client saw its create's reply: it cannot be replayed any more. */
+function firstUse(core: NodeCore, handle: OpenHandle): Promise<void> {
+  if (!handle.record.replayEligible) return DONE;
+  handle.use ??= recordUse(core, handle).then(
+    () => {
+      handle.record = { ...handle.record, replayEligible: false };
+    },
+    (error: unknown) => {
+      handle.use = null;
+      throw error;
+    },
+  );
+  return handle.use;
+}
+
+const DONE = Promise.resolve();
+
+async function recordUse(core: NodeCore, handle: OpenHandle): Promise<void> {
+  const channelSequence = handle.sequence.current;
+  await core.execute({
+    useHandle: { fence: handle.session.fence(), handleId: handle.record.id ?? null, channelSequence },
+  });
+  handle.recordedSequence = channelSequence;
+}

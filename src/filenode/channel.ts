@@ -1,0 +1,192 @@
+import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import type { FileChannel, PeerInfo } from "./api.js";
+import { checkTakesSessions, openSession, resumeSession, sessionInfo } from "./calls/attach.js";
+import { type Call, cancelParked, type Reply } from "./calls/call.js";
+import { dispatch } from "./calls/dispatch.js";
+import type { NodeCore } from "./core.js";
+import { sameBytes } from "./ids.js";
+import type { OwnedSession } from "./sessions.js";
+
+/** One client connection: a session is attached to at most one of them at a time. */
+export class Channel implements FileChannel {
+  private session: OwnedSession | null = null;
+  private readonly calls = new Map<number, Call>();
+  private closed = false;
+
+  constructor(
+    private readonly core: NodeCore,
+    /** Unique on this node; sessions name their channel by it. */
+    readonly id: number,
+    private readonly peer: PeerInfo,
+    readonly notify: (response: v1.IFileResponse) => void,
+    private readonly onClosed: (channel: Channel) => void,
+  ) {}
+
+  get sessionId(): number {
+    return this.session?.id ?? 0;
+  }
+
+  async call(request: v1.IFileRequest): Promise<v1.IFileResponse> {
+    const id = request.id ?? 0;
+    try {
+      return { ...(await this.run(request, id)), id };
+    } catch (thrown) {
+      return { id, error: this.detail(thrown) };
+    }
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.onClosed(this);
+    const session = this.session;
+    if (session === null || session.channel !== this.id) return;
+    session.channel = 0;
+    void this.disconnect(session);
+  }
+
+  // Said only once nothing of the session runs here: then its client may go elsewhere. Best effort: a node that dies says
+  // nothing either, and the state ends up the same (semantics.md A3).
+  private async disconnect(session: OwnedSession): Promise<void> {
+    const connection = session.record.connection ?? 0;
+    await session.running.drained();
+    if (session.gone || session.channel !== 0) return;
+    await this.core.options.coordinator.execute({
+      disconnectSession: { fence: session.fence(), connection },
+    });
+  }
+
+  private run(request: v1.IFileRequest, id: number): Promise<Reply> | Reply {
+    if (request.ping) return this.ping();
+    if (request.attach) return this.attach(request.attach);
+    if (request.cancel) return this.cancel(request.cancel);
+    const session = this.attached(request);
+    if (this.calls.size >= this.core.limits.callsPerChannelMax)
+      throw new HoldfastError(
+        ErrorCode.OVERLOADED,
+        `${this.calls.size} calls of this connection are under way`,
+        {
+          retryAfterMs: 20,
+        },
+      );
+    return this.runCall(session, request, id);
+  }
+
+  private ping(): Reply {
+    if (this.session === null) checkTakesSessions(this.core);
+    return { done: {} };
+  }
+
+  private async attach(request: v1.IAttachRequest): Promise<Reply> {
+    if (this.session !== null)
+      throw new HoldfastError(
+        ErrorCode.INVALID_ARGUMENT,
+        "this stream has a session already; open another stream",
+      );
+    const context = request.resume?.context;
+    if (!request.open && !context)
+      throw new HoldfastError(
+        ErrorCode.INVALID_ARGUMENT,
+        "attach names neither a new session nor an old one",
+      );
+    const session = request.open
+      ? await openSession(this.core, this.peer, request.open)
+      : await resumeSession(this.core, this.peer, context ?? {});
+    if (this.closed) throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
+    this.session = session;
+    session.channel = this.id;
+    return { session: await sessionInfo(this.core, session) };
+  }
+
+  // The session must be this stream's and still be served here; a unary call proves that it may use it.
+  private attached(request: v1.IFileRequest): OwnedSession {
+    const session = this.session;
+    if (session === null)
+      throw new HoldfastError(ErrorCode.UNAUTHENTICATED, "no session on this connection yet", {
+        next: "send attach first",
+      });
+    if (session.gone)
+      throw new HoldfastError(ErrorCode.NOT_OWNER, `session ${session.id} has left this node`);
+    if (session.channel !== this.id)
+      throw new HoldfastError(
+        ErrorCode.CANCELLED,
+        `session ${session.id} was taken up on another connection`,
+      );
+    const token = request.context?.resumeToken;
+    if (token && token.length > 0 && !sameBytes(token, session.record.resumeToken))
+      throw new HoldfastError(ErrorCode.PERMISSION_DENIED, "the resume token is not this session's");
+    return session;
+  }
+
+  private async runCall(session: OwnedSession, request: v1.IFileRequest, id: number): Promise<Reply> {
+    const call = this.begin(session, request, id);
+    try {
+      const running = dispatch(this.core, call, request);
+      return call.deadlineMs === undefined ? await running : await this.before(call, running);
+    } finally {
+      if (this.calls.get(id) === call) this.calls.delete(id);
+    }
+  }
+
+  private begin(session: OwnedSession, request: v1.IFileRequest, id: number): Call {
+    const context = request.context;
+    const deadline = request.deadlineMs ?? 0;
+    const call: Call = {
+      session,
+      request: context?.request ?? null,
+      channelSequence: (context?.channelSequence ?? 0) & 0xffff,
+      replay: context?.replay ?? false,
+      deadlineMs: deadline === 0 ? undefined : this.core.options.runtime.clock.monotonicMs() + deadline,
+      parkedId: 0,
+      cancelled: false,
+      counted: [],
+    };
+    this.calls.set(id, call);
+    return call;
+  }
+
+  // At the deadline the client gets an answer; what was begun ends by itself and its reply is kept for a repeat.
+  private async before(call: Call, running: Promise<Reply>): Promise<Reply> {
+    const { clock, scheduler } = this.core.options.runtime;
+    let timer: { cancel(): void } | undefined;
+    const late = new Promise<null>((resolve) => {
+      timer = scheduler.after(Math.max(0, (call.deadlineMs ?? 0) - clock.monotonicMs()), () => resolve(null));
+    });
+    const first = await Promise.race([running, late]);
+    timer?.cancel();
+    if (first !== null) return first;
+    running.catch(() => {});
+    const parked = call.parkedId !== 0;
+    call.cancelled = true;
+    if (parked) void cancelParked(this.core, call);
+    throw new HoldfastError(
+      parked || call.request === null ? ErrorCode.DEADLINE_EXCEEDED : ErrorCode.OUTCOME_UNKNOWN,
+      "the call's deadline passed before it ended",
+      call.request === null
+        ? {}
+        : { requestId: `${call.session.id}:${call.request.slot ?? 0}:${call.request.sequence ?? 0}` },
+    );
+  }
+
+  private async cancel(request: v1.ICancelRequest): Promise<Reply> {
+    const call = this.calls.get(request.callId ?? 0);
+    if (call !== undefined) {
+      call.cancelled = true;
+      await cancelParked(this.core, call);
+    }
+    return { done: {} };
+  }
+
+  private detail(thrown: unknown): v1.IErrorDetail {
+    const error = HoldfastError.from(thrown);
+    if (error.code === ErrorCode.INTERNAL)
+      this.core.options.runtime.log.error(
+        { error: error.stack, cause: String(error.extras.cause) },
+        "internal error",
+      );
+    const detail = errorDetail(error.code, error.message, error.extras);
+    detail.node ??= this.core.node;
+    return detail;
+  }
+}

@@ -1,0 +1,237 @@
+import type { CoordinatorClient } from "../coordinator/api.js";
+import type { Runtime } from "../runtime/api.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { v1 } from "../wire/index.js";
+import type { NodeLease, Vfs } from "./api.js";
+import { effectReply } from "./effects/reply.js";
+import { crashPoint } from "./crash-points.js";
+import { cleanEffect, type EffectOutcome, performEffect, resolveEffect } from "./effects/index.js";
+import { KernelGate } from "./kernel-gate.js";
+import { filenodeMutants } from "./mutants.js";
+import { OpenFiles } from "./open-file.js";
+import { type FilenodeLimits, filenodeLimits } from "./options.js";
+import { PendingCalls } from "./pending-calls.js";
+import type { OpenHandle, OwnedSession } from "./sessions.js";
+
+/** What a file node stands on. */
+export interface FileNodeOptions {
+  /** The node's name. */
+  readonly node: string;
+  readonly runtime: Runtime;
+  readonly coordinator: CoordinatorClient;
+  readonly lease: NodeLease;
+  /** The shares that this node reaches, by name. */
+  readonly shares: ReadonlyMap<string, Vfs>;
+  readonly limits?: Partial<FilenodeLimits>;
+  /**
+   * "copy-on-takeover": a file that a dead owner had open for writing, and nobody else has, goes on as a copy, so that
+   * late writes of the old owner land in a file without a name. Default "none".
+   */
+  readonly fence?: "none" | "copy-on-takeover";
+}
+
+const FINISHED_KEPT = 10_000;
+
+/** Parts of the file node that all calls share. */
+export class NodeCore {
+  readonly limits: FilenodeLimits;
+  readonly sessions = new Map<number, OwnedSession>();
+  readonly files = new OpenFiles();
+  readonly pending = new PendingCalls();
+  readonly writeGate: KernelGate;
+  readonly readGate: KernelGate;
+  /** Bytes of all writes that wait or run. */
+  queuedWriteBytes = 0;
+  /** Handles whose descriptor is open, in order of use. */
+  readonly descriptors = new Set<OpenHandle>();
+  stopping = false;
+  /** What this node is known to have applied, at least: goes with what it saw of a file (semantics.md C4). */
+  revision = 0;
+  /** Effects under way here, so that a call and an event for the same effect do not run it twice. */
+  private readonly effects = new Map<number, Promise<v1.ICommandResult>>();
+  private readonly finished = new Set<number>();
+  private readonly unfinished = new Map<number, v1.IEffectRecord>();
+
+  constructor(readonly options: FileNodeOptions) {
+    this.limits = { ...filenodeLimits, ...options.limits };
+    this.writeGate = new KernelGate(this.limits.writesInKernelMax);
+    this.readGate = new KernelGate(this.limits.readsInKernelMax);
+  }
+
+  get node(): string {
+    return this.options.node;
+  }
+
+  /** The share's file system; throws UNKNOWN_SHARE. */
+  vfs(share: string): Vfs {
+    const vfs = this.options.shares.get(share);
+    if (vfs !== undefined) return vfs;
+    const known = [...this.options.shares.keys()].join(", ");
+    throw new HoldfastError(ErrorCode.UNKNOWN_SHARE, `no share ${JSON.stringify(share)} on ${this.node}`, {
+      next: `use one of: ${known}`,
+    });
+  }
+
+  noteRevision(revision: number | null | undefined): void {
+    if (revision && revision > this.revision) this.revision = revision;
+  }
+
+  /** Throws unless this node may serve now and still owns the session (design section 5). */
+  admit(session: OwnedSession | null): void {
+    if (this.options.lease.leftMs() <= 0)
+      throw new HoldfastError(ErrorCode.LEASE_LOST, `${this.node} does not hold its node lease now`, {
+        next: "go to another node",
+        node: this.node,
+        retryAfterMs: 100,
+      });
+    if (session === null) return;
+    if (session.gone || session.nodeIncarnation !== this.options.lease.incarnation)
+      throw new HoldfastError(ErrorCode.NOT_OWNER, `session ${session.id} has left ${this.node}`, {
+        node: this.node,
+      });
+  }
+
+  /** The same question before an answer leaves. */
+  admitReply(session: OwnedSession | null): void {
+    if (!filenodeMutants.noLeaseCheckBeforeReply) this.admit(session);
+  }
+
+  /** Executes a command; throws what the state answered as an error. */
+  async execute(command: v1.ICommand, deadlineMs?: number): Promise<v1.ICommandResult> {
+    const result = await this.options.coordinator.execute(command, deadlineMs);
+    this.noteRevision(result.revision);
+    if (result.error) throw HoldfastError.fromDetail(result.error);
+    return result;
+  }
+
+  /** Performs an effect that the state has announced, records its outcome, and answers what the record says then. */
+  perform(
+    record: v1.IEffectRecord,
+    session: OwnedSession | null,
+    data?: Uint8Array,
+  ): Promise<v1.ICommandResult> {
+    return this.runEffect(record, session, (vfs) => performEffect(vfs, record, data));
+  }
+
+  /** Ends an effect that somebody else left. */
+  resolve(record: v1.IEffectRecord, session: OwnedSession | null): Promise<v1.ICommandResult> {
+    return this.runEffect(record, session, (vfs) => resolveEffect(vfs, record));
+  }
+
+  /** True for an effect whose outcome this process has recorded lately. */
+  wasFinished(effectId: number): boolean {
+    return this.finished.has(effectId);
+  }
+
+  /** Nobody knows how far this effect came, and it is still this node's: it is tried again later. */
+  leaveUnfinished(record: v1.IEffectRecord): void {
+    this.unfinished.set(record.id ?? 0, record);
+  }
+
+  /** Takes the effects that are to be tried again. */
+  takeUnfinished(): v1.IEffectRecord[] {
+    const records = [...this.unfinished.values()];
+    this.unfinished.clear();
+    return records;
+  }
+
+  /** True when an effect that failed with this error is on record as failed: nothing of it is left to do. */
+  recordedAsFailed(error: HoldfastError): boolean {
+    return !stays(error.code);
+  }
+
+  private runEffect(
+    record: v1.IEffectRecord,
+    session: OwnedSession | null,
+    act: (vfs: Vfs) => Promise<EffectOutcome>,
+  ): Promise<v1.ICommandResult> {
+    const id = record.id ?? 0;
+    const running = this.effects.get(id);
+    if (running !== undefined) return running;
+    const promise = this.actAndFinish(record, session, act).finally(() => this.effects.delete(id));
+    this.effects.set(id, promise);
+    return promise;
+  }
+
+  private async actAndFinish(
+    record: v1.IEffectRecord,
+    session: OwnedSession | null,
+    act: (vfs: Vfs) => Promise<EffectOutcome>,
+  ): Promise<v1.ICommandResult> {
+    crashPoint("intent.recorded");
+    const vfs = this.vfs(record.share ?? "");
+    let finish: v1.IFinishEffect;
+    let failure: HoldfastError | null = null;
+    try {
+      const outcome = await this.writeGate.run(
+        () => this.admit(session),
+        () => act(vfs),
+      );
+      finish = finishOf(record, outcome);
+    } catch (thrown) {
+      const error = HoldfastError.from(thrown);
+      // Nobody knows how far it came, or it may not be finished from here: it stays pending for a resolver.
+      if (stays(error.code)) {
+        this.leaveUnfinished(record);
+        throw error;
+      }
+      failure = error;
+      finish = { effectId: record.id ?? 0, error: error.toDetail() };
+    }
+    crashPoint("effect.performed");
+    const result = await this.finish(finish);
+    this.noteFinished(record.id ?? 0);
+    crashPoint("outcome.recorded");
+    if (!filenodeMutants.outcomeLost) await this.clean(vfs, record.id ?? 0);
+    crashPoint("effect.cleaned");
+    if (failure !== null) throw failure;
+    return result;
+  }
+
+  private noteFinished(effectId: number): void {
+    this.finished.add(effectId);
+    if (this.finished.size <= FINISHED_KEPT) return;
+    const oldest = this.finished.values().next().value;
+    if (oldest !== undefined) this.finished.delete(oldest);
+  }
+
+  private async finish(finish: v1.IFinishEffect): Promise<v1.ICommandResult> {
+    if (filenodeMutants.outcomeLost) return { effect: { fileId: finish.fileId ?? "" } };
+    return this.execute({
+      finishEffect: { ...finish, node: this.node, nodeIncarnation: this.options.lease.incarnation },
+    });
+  }
+
+  // What is left behind is swept up later; it is no reason to fail a call that worked.
+  private async clean(vfs: Vfs, effectId: number): Promise<void> {
+    try {
+      await cleanEffect(vfs, effectId);
+    } catch (error) {
+      this.options.runtime.log.warn(
+        { effectId, error: String(error) },
+        "temporary names of an effect remain",
+      );
+    }
+  }
+}
+
+function stays(code: ErrorCode): boolean {
+  return (
+    code === ErrorCode.STORAGE_FAILED ||
+    code === ErrorCode.LEASE_LOST ||
+    code === ErrorCode.NOT_OWNER ||
+    code === ErrorCode.INTERNAL ||
+    code === ErrorCode.UNKNOWN_SHARE
+  );
+}
+
+function finishOf(record: v1.IEffectRecord, outcome: EffectOutcome): v1.IFinishEffect {
+  return {
+    effectId: record.id ?? 0,
+    fileId: outcome.fileId,
+    size: outcome.size,
+    directory: outcome.directory,
+    outcome: v1.FileResponse.encode(effectReply(record)).finish(),
+    ...(outcome.createAction === undefined ? {} : { createAction: outcome.createAction }),
+  };
+}

@@ -1,0 +1,60 @@
+import { createHash } from "node:crypto";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import type { Vfs, VfsFile } from "../api.js";
+import { crashPoint } from "../crash-points.js";
+import { filenodeMutants } from "../mutants.js";
+import { openExpected } from "./replace.js";
+import type { Effect, EffectOutcome } from "./outcome.js";
+
+/** Names a piece of data: by it a new owner, who has not got the data, recognises it in the file. */
+export function digestOf(data: Uint8Array): Uint8Array {
+  return createHash("sha256").update(data).digest().subarray(0, 16);
+}
+
+/** Writes at the offset that the intent gave out, not at what the end of the file may be by now. */
+export async function appendData(vfs: Vfs, effect: Effect, data: Uint8Array): Promise<EffectOutcome> {
+  const file = await openExpected(vfs, effect.path, effect.fileId);
+  try {
+    const offset = filenodeMutants.appendAgain ? (await file.stat()).size : effect.offset;
+    await file.write(offset, data);
+    crashPoint("append.written");
+    await file.sync();
+    crashPoint("append.synced");
+    return { fileId: effect.fileId, size: effect.offset + data.length, directory: false };
+  } finally {
+    await file.close();
+  }
+}
+
+/**
+ * The new owner has the offset, the length and the digest, but not the data. Either the data stands there, then it is
+ * done; or what came of it is cut off again and the client, who has the data, runs it anew.
+ */
+export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOutcome> {
+  const file = await openExpected(vfs, effect.path, effect.fileId);
+  try {
+    const end = effect.offset + effect.length;
+    const standing = await file.read(effect.offset, effect.length);
+    if (standing.length === effect.length && Buffer.compare(digestOf(standing), effect.dataDigest) === 0) {
+      await file.sync();
+      return { fileId: effect.fileId, size: end, directory: false };
+    }
+    await takeBack(file, effect.offset, end);
+  } finally {
+    await file.close();
+  }
+  throw new HoldfastError(
+    ErrorCode.NOT_READY,
+    `${effect.path}: the append at ${effect.offset} was not completed before its node died; it was taken back`,
+    { next: "send it again under the same request id", retryAfterMs: 1 },
+  );
+}
+
+async function takeBack(file: VfsFile, offset: number, end: number): Promise<void> {
+  const size = (await file.stat()).size;
+  if (size <= offset) return;
+  if (size <= end) await file.truncate(offset);
+  // Somebody appended behind it: its place stays, as zeros.
+  else await file.write(offset, new Uint8Array(end - offset));
+  await file.sync();
+}

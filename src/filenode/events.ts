@@ -1,0 +1,146 @@
+import { HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import type { Channel } from "./channel.js";
+import type { NodeCore } from "./core.js";
+import { dropHandle } from "./handles.js";
+import { idKey } from "./ids.js";
+import { dropSession, loadSession } from "./load-session.js";
+import type { OwnedSession } from "./sessions.js";
+
+/** What events need besides the core. */
+export interface EventsEnv {
+  readonly core: NodeCore;
+  channelOf(session: OwnedSession): Channel | undefined;
+  /** Ends a client connection with a last notice. */
+  dismiss(session: OwnedSession, notice: v1.INotice): void;
+}
+
+/** Takes in what the state tells this node, in order. */
+export function onEvent(env: EventsEnv, event: v1.IEvent): void {
+  env.core.noteRevision(event.revision);
+  switch (event.kind) {
+    case "pending-done":
+      if (event.pendingDone)
+        env.core.pending.done(event.pendingDone.pendingId ?? 0, event.pendingDone.result ?? {});
+      break;
+    case "file-locks":
+      fileLocks(env.core, event);
+      break;
+    case "lock-prepare":
+      if (event.lockPrepare) void lockPrepare(env.core, event.lockPrepare, event.revision ?? 0);
+      break;
+    case "lease-break":
+      leaseBreak(env, event);
+      break;
+    case "effect-needed":
+      if (event.effect) void effectNeeded(env.core, event.effect);
+      break;
+    case "session-moved":
+      if (event.session) sessionMoved(env, event.session);
+      break;
+    case "session-closed":
+    case "session-expired":
+    case "session-replaced":
+      sessionEnded(env, event);
+      break;
+    case "handle-forced-closed":
+    case "handle-expired":
+    case "handle-moved":
+      handleClosed(env, event);
+      break;
+    default:
+      break;
+  }
+}
+
+function fileLocks(core: NodeCore, event: v1.IEvent): void {
+  const table = event.fileLocks;
+  if (!table) return;
+  const file = core.files.find(table.share ?? "", table.fileId ?? "");
+  file?.setLocks([...(table.locks ?? []), ...(table.preparing ?? [])], event.revision ?? 0);
+}
+
+/**
+ * A lock is about to be granted at another node. It is enforced here from now on, and what ran before in its ranges ends
+ * first; only then may it be granted (semantics.md F2).
+ */
+async function lockPrepare(core: NodeCore, prepare: v1.ILockPrepare, revision: number): Promise<void> {
+  const file = core.files.find(prepare.share ?? "", prepare.fileId ?? "");
+  if (file !== undefined) {
+    file.announce(prepare.ranges ?? [], revision);
+    await file.settled();
+  }
+  const result = await core.options.coordinator.execute({
+    lockPrepared: {
+      node: core.node,
+      nodeIncarnation: core.options.lease.incarnation,
+      pendingId: prepare.pendingId ?? 0,
+    },
+  });
+  core.noteRevision(result.revision);
+}
+
+function leaseBreak(env: EventsEnv, event: v1.IEvent): void {
+  const notice = event.leaseBreak;
+  if (!notice) return;
+  const guid = idKey(notice.clientGuid);
+  for (const session of env.core.sessions.values()) {
+    if (event.sessionId ? session.id !== event.sessionId : idKey(session.record.clientGuid) !== guid)
+      continue;
+    env.channelOf(session)?.notify({ id: 0, notice: { leaseBreak: notice } });
+  }
+}
+
+/** Performs or resolves an effect that no call of this node waits for: an expiry's delete, an inherited one. */
+export async function effectNeeded(core: NodeCore, effect: v1.IEffectRecord): Promise<void> {
+  if (effect.owner !== core.node || effect.ownerIncarnation !== core.options.lease.incarnation) return;
+  if (core.wasFinished(effect.id ?? 0)) return;
+  const session = core.sessions.get(effect.sessionId ?? 0) ?? null;
+  try {
+    await core.resolve(effect, session);
+  } catch (thrown) {
+    const error = HoldfastError.from(thrown);
+    core.options.runtime.log.info(
+      { effect: effect.id, path: effect.path, error: error.message },
+      "an effect ended with an error",
+    );
+    if (!core.recordedAsFailed(error)) core.leaveUnfinished(effect);
+  }
+}
+
+function sessionMoved(env: EventsEnv, record: v1.ISessionRecord): void {
+  const { core } = env;
+  if (record.owner === core.node && record.ownerIncarnation === core.options.lease.incarnation) {
+    const known = core.sessions.get(record.id ?? 0);
+    if (known === undefined || known.epoch < (record.epoch ?? 0)) loadSession(core, record);
+    return;
+  }
+  const session = core.sessions.get(record.id ?? 0);
+  if (session === undefined || session.epoch >= (record.epoch ?? 0)) return;
+  dropSession(core, session);
+  void moveNotice(env, session, record.owner ?? "");
+}
+
+async function moveNotice(env: EventsEnv, session: OwnedSession, owner: string): Promise<void> {
+  if (env.channelOf(session) === undefined) return;
+  const answer = await env.core.options.coordinator.query({ stale: true, nodes: {} });
+  const node = (answer.nodes ?? []).find((record) => record.name === owner);
+  env.dismiss(session, {
+    moveTo: { node: owner, grpcAddress: node?.grpcAddress ?? "", httpAddress: node?.httpAddress ?? "" },
+  });
+}
+
+function sessionEnded(env: EventsEnv, event: v1.IEvent): void {
+  const session = env.core.sessions.get(event.sessionId ?? event.session?.id ?? 0);
+  if (session === undefined) return;
+  dropSession(env.core, session);
+  env.dismiss(session, { closing: event.text ?? "the session ended" });
+}
+
+function handleClosed(env: EventsEnv, event: v1.IEvent): void {
+  const session = env.core.sessions.get(event.sessionId ?? 0);
+  const handle = session?.handles.get(idKey(event.handleId));
+  if (session === undefined || handle === undefined) return;
+  dropHandle(env.core, handle);
+  env.channelOf(session)?.notify({ id: 0, notice: { handleClosed: event.handleId ?? null } });
+}

@@ -1,0 +1,133 @@
+import { HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import type { FileChannel, FileNode, PeerInfo } from "./api.js";
+import { Channel } from "./channel.js";
+import { type FileNodeOptions, NodeCore } from "./core.js";
+import { cleanLeavings } from "./effects/index.js";
+import { effectNeeded, type EventsEnv, onEvent } from "./events.js";
+import { dropSession, loadSession } from "./load-session.js";
+import type { OwnedSession } from "./sessions.js";
+
+export type { FileNodeOptions } from "./core.js";
+
+const UNFINISHED_RETRY_MS = 500;
+
+/**
+ * A file node behind one door: access protocols open channels, the coordinator holds the state, the shares hold the
+ * data. Runs unchanged on real files and in the simulation.
+ */
+export class FileNodeImpl implements FileNode, EventsEnv {
+  readonly core: NodeCore;
+  private readonly channels = new Map<number, Channel>();
+  private nextChannel = 1;
+  private endWatch: () => void = () => {};
+  private endLost: () => void = () => {};
+  private retry: { cancel(): void } | null = null;
+
+  constructor(options: FileNodeOptions) {
+    this.core = new NodeCore(options);
+  }
+
+  /**
+   * Begins to follow the state and loads what this incarnation owns; to be called once the node is registered. Called
+   * again after a new registration it lets go of everything and starts over.
+   */
+  async start(): Promise<void> {
+    this.endWatch();
+    this.endLost();
+    this.dropAll("the node registered anew");
+    this.endLost = this.core.options.lease.onLost(() => this.dropAll("the node lost its lease"));
+    this.endWatch = this.core.options.coordinator.watch(this.core.node, {
+      onEvents: (events) => {
+        for (const event of events) onEvent(this, event);
+      },
+      onResync: () => {
+        this.core.pending.resync();
+        void this.load().catch((error: unknown) => this.loadFailed(error));
+      },
+    });
+    this.armRetry();
+    await this.load();
+  }
+
+  connect(peer: PeerInfo, notify: (response: v1.IFileResponse) => void): FileChannel {
+    const id = this.nextChannel++;
+    const channel = new Channel(this.core, id, peer, notify, (closed) => this.channels.delete(closed.id));
+    this.channels.set(id, channel);
+    return channel;
+  }
+
+  async stop(): Promise<void> {
+    this.core.stopping = true;
+    for (const channel of this.channels.values())
+      channel.notify({ id: 0, notice: { closing: `${this.core.node} is stopping` } });
+    await Promise.all([...this.core.sessions.values()].map((session) => session.running.drained()));
+    this.endWatch();
+    this.endLost();
+    this.retry?.cancel();
+    for (const channel of [...this.channels.values()]) channel.close();
+  }
+
+  channelOf(session: OwnedSession): Channel | undefined {
+    return this.channels.get(session.channel);
+  }
+
+  dismiss(session: OwnedSession, notice: v1.INotice): void {
+    this.channelOf(session)?.notify({ id: 0, notice });
+  }
+
+  // Everything that this incarnation owns, with the effects that belong to no session that is still there.
+  private async load(): Promise<void> {
+    const { core } = this;
+    const { incarnation } = core.options.lease;
+    const before = [...core.sessions.values()];
+    const answer = await core.options.coordinator.query({ owned: { node: core.node, incarnation } });
+    if (answer.error) throw HoldfastError.fromDetail(answer.error);
+    core.noteRevision(answer.revision);
+    const owned = new Set<number>();
+    for (const record of answer.sessions ?? []) {
+      owned.add(record.id ?? 0);
+      const known = core.sessions.get(record.id ?? 0);
+      if (known === undefined || known.epoch < (record.epoch ?? 0)) loadSession(core, record);
+    }
+    for (const session of before) if (!owned.has(session.id)) dropSession(core, session);
+    for (const effect of answer.effects ?? [])
+      if (!core.sessions.has(effect.sessionId ?? 0)) void effectNeeded(core, effect);
+    void this.sweep();
+  }
+
+  // What cannot be swept now is swept at the next start.
+  private async sweep(): Promise<void> {
+    const pending = async () => {
+      const answer = await this.core.options.coordinator.query({ effects: {} });
+      if (answer.error) throw HoldfastError.fromDetail(answer.error);
+      return new Set((answer.effects ?? []).map((effect) => effect.id ?? 0));
+    };
+    for (const vfs of this.core.options.shares.values()) await cleanLeavings(vfs, pending).catch(() => 0);
+  }
+
+  private dropAll(reason: string): void {
+    for (const session of [...this.core.sessions.values()]) {
+      const channel = this.channelOf(session);
+      dropSession(this.core, session);
+      channel?.notify({ id: 0, notice: { closing: reason } });
+    }
+  }
+
+  private armRetry(): void {
+    this.retry?.cancel();
+    this.retry = this.core.options.runtime.scheduler.after(UNFINISHED_RETRY_MS, () => {
+      for (const effect of this.core.takeUnfinished()) void effectNeeded(this.core, effect);
+      this.armRetry();
+    });
+  }
+
+  private loadFailed(error: unknown): void {
+    this.core.options.runtime.log.warn({ error: String(error) }, "what this node owns could not be loaded");
+  }
+}
+
+/** Builds a file node; call `start` once its lease keeper has registered it. */
+export function createFileNode(options: FileNodeOptions): FileNodeImpl {
+  return new FileNodeImpl(options);
+}

@@ -1,0 +1,63 @@
+import { HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import type { NodeCore } from "./core.js";
+import { dropHandle } from "./handles.js";
+import { filenodeMutants } from "./mutants.js";
+import { OwnedSession } from "./sessions.js";
+
+/**
+ * Takes a session that this node owns into its tables. Handles are taken up one by one when the client reconnects them.
+ * If it was inherited, what its former owner left pending is resolved first, and nobody gets at the session before.
+ */
+export function loadSession(core: NodeCore, record: v1.ISessionRecord): OwnedSession {
+  const id = record.id ?? 0;
+  const present = core.sessions.get(id);
+  if (present !== undefined && present.epoch === (record.epoch ?? 0) && !present.gone) {
+    dropHandles(core, present);
+    present.record = record;
+    return present;
+  }
+  if (present !== undefined) dropSession(core, present);
+  const session = new OwnedSession(record, core.node, core.options.lease.incarnation);
+  core.sessions.set(id, session);
+  if (record.takenOver && !filenodeMutants.skipResolution) {
+    session.ready = resolveInherited(core, session);
+    // Whoever waits for it gets the error; nobody waiting is no reason to end the process.
+    session.ready.catch(() => {});
+  }
+  return session;
+}
+
+/** Forgets a session: it is owned elsewhere, or ended. What runs on it fails at its next look at the lease. */
+export function dropSession(core: NodeCore, session: OwnedSession): void {
+  session.gone = true;
+  dropHandles(core, session);
+  if (core.sessions.get(session.id) === session) core.sessions.delete(session.id);
+}
+
+function dropHandles(core: NodeCore, session: OwnedSession): void {
+  for (const handle of [...session.handles.values()]) dropHandle(core, handle);
+}
+
+async function resolveInherited(core: NodeCore, session: OwnedSession): Promise<void> {
+  const answer = await core.options.coordinator.query({ sessionId: session.id });
+  if (answer.error) throw HoldfastError.fromDetail(answer.error);
+  core.noteRevision(answer.revision);
+  for (const effect of answer.effects ?? []) await resolveOne(core, session, effect);
+  await core.execute({ takeoverDone: { fence: session.fence() } });
+  session.record = { ...session.record, takenOver: false };
+}
+
+// An effect that is taken back is an end too; only one whose end nobody knows keeps the session closed.
+async function resolveOne(core: NodeCore, session: OwnedSession, effect: v1.IEffectRecord): Promise<void> {
+  try {
+    await core.resolve(effect, session);
+  } catch (thrown) {
+    const error = HoldfastError.from(thrown);
+    core.options.runtime.log.info(
+      { effect: effect.id, path: effect.path, error: error.message },
+      "an inherited effect was taken back",
+    );
+    if (!core.recordedAsFailed(error)) throw error;
+  }
+}

@@ -1,0 +1,101 @@
+import type { v1 } from "../wire/index.js";
+import { idKey } from "./ids.js";
+import { type RangeLock, rangeLock } from "./range-locks.js";
+
+/** An I/O under way. */
+interface RunningIo {
+  readonly handle: string;
+  readonly offset: number;
+  readonly last: number;
+  readonly write: boolean;
+}
+
+/** What this node knows of a file that it has open: the locks of all handles anywhere, and its own I/O under way. */
+export class OpenFile {
+  locks: RangeLock[] = [];
+  /** Revision of the latest lock table taken over: events and answers may overtake each other. */
+  locksRevision = 0;
+  /** Handles here. */
+  handles = 0;
+  /** Appends are given their offsets one after the other. */
+  appends: Promise<unknown> = Promise.resolve();
+  private readonly running = new Set<RunningIo>();
+  private waiters: (() => void)[] = [];
+
+  constructor(
+    readonly share: string,
+    readonly fileId: string,
+  ) {}
+
+  setLocks(locks: readonly v1.IFileLock[], revision: number): void {
+    if (revision < this.locksRevision) return;
+    this.locksRevision = revision;
+    this.locks = locks.map((lock) => rangeLock(idKey(lock.handleId), lock));
+  }
+
+  /** Locks that are about to be granted elsewhere: in force until a later table says what became of them. */
+  announce(ranges: readonly v1.IFileLock[], revision: number): void {
+    this.locksRevision = Math.max(this.locksRevision, revision);
+    this.locks = [...this.locks, ...ranges.map((lock) => rangeLock(idKey(lock.handleId), lock))];
+  }
+
+  /** One handle's part of the table, from the answer to its own lock call. */
+  setLocksOf(handle: string, locks: readonly v1.ILockRecord[], revision: number): void {
+    if (revision < this.locksRevision) return;
+    const others = this.locks.filter((lock) => lock.handle !== handle);
+    this.locks = [...others, ...locks.map((lock) => rangeLock(handle, lock))];
+  }
+
+  begin(handle: string, offset: number, length: number, write: boolean): RunningIo {
+    const io = { handle, offset, last: offset + length - 1, write };
+    this.running.add(io);
+    return io;
+  }
+
+  end(io: RunningIo): void {
+    this.running.delete(io);
+    if (this.waiters.length === 0) return;
+    const waiters = this.waiters;
+    this.waiters = [];
+    for (const wake of waiters) wake();
+  }
+
+  /** Resolves once no I/O is under way that the present locks would refuse: only then does a new lock hold. */
+  async settled(): Promise<void> {
+    while (this.anyConflict()) await new Promise<void>((resolve) => this.waiters.push(resolve));
+  }
+
+  private anyConflict(): boolean {
+    for (const io of this.running)
+      for (const lock of this.locks) {
+        if (lock.handle === io.handle || lock.offset > io.last || lock.last < io.offset) continue;
+        if (io.write || lock.exclusive) return true;
+      }
+    return false;
+  }
+}
+
+/** The files that this node has open, by share and identity. */
+export class OpenFiles {
+  private readonly files = new Map<string, OpenFile>();
+
+  take(share: string, fileId: string): OpenFile {
+    const key = `${share}\0${fileId}`;
+    let file = this.files.get(key);
+    if (file === undefined) {
+      file = new OpenFile(share, fileId);
+      this.files.set(key, file);
+    }
+    file.handles += 1;
+    return file;
+  }
+
+  give(file: OpenFile): void {
+    file.handles -= 1;
+    if (file.handles === 0) this.files.delete(`${file.share}\0${file.fileId}`);
+  }
+
+  find(share: string, fileId: string): OpenFile | undefined {
+    return this.files.get(`${share}\0${fileId}`);
+  }
+}
