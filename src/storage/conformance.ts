@@ -3,21 +3,21 @@ import type { KvIterator, KvStore, WriteOp } from "../runtime/api.js";
 
 /** The hooks of the test runner; those of mocha fit. */
 export interface ConformanceHooks {
-  describe(title: string, body: () => void): void;
-  it(title: string, body: () => Promise<void>): void;
+  readonly describe: (title: string, body: () => void) => void;
+  readonly it: (title: string, body: () => Promise<void>) => void;
 }
 
 /** One store to be judged, on a disk of its own. */
 export interface ConformanceSubject {
   readonly store: KvStore;
   /** Closes in good order and opens the same disk again. */
-  reopen(): Promise<KvStore>;
+  readonly reopen: () => Promise<KvStore>;
   /** Ends without closing, as a killed process does, and opens the same disk again. Unsynced writes may be lost. */
-  crash?(): Promise<KvStore>;
+  readonly crash?: () => Promise<KvStore>;
   /** Makes the next write fail as an I/O error would. */
-  failNextWrite?(): void;
+  readonly failNextWrite?: () => void;
   /** Ends it and removes the disk. */
-  dispose(): Promise<void>;
+  readonly dispose: () => Promise<void>;
 }
 
 /**

@@ -175,5 +175,5 @@ describe("snapshots", () => {
 
 function leftGenerations(kv: CrashKv): number[] {
   const keys = kv.keys().filter((key) => key.startsWith("20") || key.startsWith("30"));
-  return [...new Set(keys.map((key) => Number.parseInt(key.slice(2, 10), 16)))].sort();
+  return [...new Set(keys.map((key) => Number.parseInt(key.slice(2, 10), 16)))].sort((a, b) => a - b);
 }
