@@ -34,5 +34,6 @@ export interface ClientStream<T> {
   send(message: T): void;
   /** True while the transport wants the sender to hold back. */
   readonly congested: boolean;
-  close(): void;
+  /** `silent`: the node did not answer, so the connection below is not to be used for another stream. */
+  close(silent?: boolean): void;
 }

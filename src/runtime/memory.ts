@@ -70,3 +70,10 @@ function keyOf(name: string, labels: Record<string, string> | undefined): string
   const pairs = Object.entries(labels).map(([label, value]) => `${label}=${value}`);
   return `${name}{${pairs.join(",")}}`;
 }
+
+/** Measures nothing. */
+export const nullMeter: Meter = {
+  count() {},
+  gauge() {},
+  observe() {},
+};

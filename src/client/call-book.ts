@@ -1,0 +1,404 @@
+import type { Runtime } from "../runtime/api.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import { Backoff } from "./backoff.js";
+import { Call, type CallSpec } from "./call.js";
+import { Deadlines } from "./deadlines.js";
+import { Lanes } from "./lanes.js";
+import type { FileLink } from "./link.js";
+import { type Outcome, Outcomes, unknownOutcome } from "./outcomes.js";
+import type { ClientSettings } from "./options.js";
+import { nodeIsUnwell, reactionTo } from "./retry.js";
+import { SlotTable } from "./slots.js";
+
+/** What the book of calls asks of the session around it. */
+export interface CallBookOwner {
+  /** This node is the wrong one, or unwell: leave the link and find another. */
+  relocate(error: HoldfastError, avoid: boolean): void;
+  /** Takes the call's handle up again on the present link; tells whether that worked. */
+  reclaim(call: Call, done: (ok: boolean) => void): void;
+}
+
+/** Payload bytes on the wire at once; the next call waits. Bounds memory and keeps pings from queueing behind data. */
+const BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024;
+/** How long a node may answer "not now" to everything before another one is looked for. */
+const UNWELL_LIMIT_MS = 500;
+/** How long a cancelled call may take to say whether the cancel was in time. */
+const CANCEL_GRACE_MS = 500;
+const PAUSE_FIRST_MS = 20;
+const PAUSE_MAX_MS = 500;
+/** Ids below are the handshake's. */
+const FIRST_CALL_ID = 16;
+
+/**
+ * All calls of a session: queued, on the wire, pausing before a repeat, or followed up after their caller left. It
+ * knows nothing of how links come and go; it is told.
+ */
+export class CallBook {
+  readonly #runtime: Runtime;
+  readonly #settings: ClientSettings;
+  readonly #owner: CallBookOwner;
+  readonly #lanes = new Lanes();
+  readonly #sent = new Map<number, Call>();
+  readonly #express = new Map<number, (response: v1.IFileResponse) => void>();
+  readonly #deadlines: Deadlines;
+  readonly outcomes: Outcomes;
+  #slots = new SlotTable(0);
+  /** Unanswered calls of lost links, to be sent again in their order before anything else. */
+  #replays: Call[] = [];
+  readonly #pausing = new Set<Call>();
+  readonly #awaitingReclaim = new Set<Call>();
+  #link: FileLink | null = null;
+  #flowing = false;
+  #nextId = FIRST_CALL_ID;
+  #bytesInFlight = 0;
+  #unwellSinceMs: number | null = null;
+  /** Set once the session is over: what every later call gets. */
+  #over: HoldfastError | null = null;
+  sessionId = 0;
+  channelSequence = 0;
+
+  constructor(runtime: Runtime, settings: ClientSettings, owner: CallBookOwner) {
+    this.#runtime = runtime;
+    this.#settings = settings;
+    this.#owner = owner;
+    this.outcomes = new Outcomes(runtime);
+    this.#deadlines = new Deadlines(runtime, (call) =>
+      this.#giveUp(call, new HoldfastError(ErrorCode.DEADLINE_EXCEEDED, "the deadline passed")),
+    );
+  }
+
+  /** The session was granted with this many slots. */
+  begin(sessionId: number, slots: number): void {
+    this.sessionId = sessionId;
+    this.#slots = new SlotTable(slots);
+  }
+
+  /** Calls that wait for an answer or for their turn. */
+  get openCount(): number {
+    return this.#deadlines.size;
+  }
+
+  /** Begins a call; the promise settles with its response or a HoldfastError. */
+  add(spec: CallSpec): Promise<v1.IFileResponse> {
+    if (this.#over !== null) return Promise.reject(this.#over);
+    const lost = spec.handle?.status === "lost" || spec.handle?.status === "closed";
+    if (lost) return Promise.reject(handleGone(spec.handle));
+    const deadlineMs = spec.options?.deadlineMs ?? this.#settings.deadlineMs;
+    const call = new Call(this.#nextId++, spec, this.#runtime.clock.monotonicMs() + deadlineMs);
+    const signal = spec.options?.signal;
+    if (signal !== undefined) this.#heedSignal(call, signal);
+    this.#deadlines.add(call);
+    if (call.stage === "queued") {
+      this.#lanes.add(call);
+      this.#pump();
+    }
+    return call.promise;
+  }
+
+  /** A link is attached: only express frames may pass until `flow`. */
+  linkUp(link: FileLink): void {
+    this.#link = link;
+    this.#unwellSinceMs = null;
+  }
+
+  /** Handles are back: first what was unanswered, in its order, then the rest. */
+  flow(): void {
+    this.#flowing = true;
+    const replays = this.#replays.sort((a, b) => a.id - b.id);
+    this.#replays = [];
+    for (const call of replays) if (call.stage === "queued") this.#send(call);
+    this.#pump();
+  }
+
+  /** The link is gone, and with it every answer that had not come. */
+  linkDown(): void {
+    this.#link = null;
+    this.#flowing = false;
+    this.#express.clear();
+    this.#bytesInFlight = 0;
+    for (const call of this.#sent.values()) {
+      call.stage = "queued";
+      call.uncertain = true;
+      this.#replays.push(call);
+    }
+    this.#sent.clear();
+    for (const call of this.#awaitingReclaim) {
+      call.stage = "queued";
+      this.#replays.push(call);
+    }
+    this.#awaitingReclaim.clear();
+    // A cancel that was under way died with the link; so did what it was to cancel.
+    for (const call of this.#replays) if (call.cancelling !== null) this.#abandon(call, call.cancelling);
+  }
+
+  /** Sends a frame of the library's own at once; `answered` is forgotten when the link dies. */
+  express(body: v1.IFileRequest, answered: (response: v1.IFileResponse) => void): void {
+    const id = this.#nextId++;
+    this.#express.set(id, answered);
+    this.#link?.send({ ...body, id, context: { channelSequence: this.channelSequence } });
+  }
+
+  /** An answer arrived on the present link. */
+  onAnswer(response: v1.IFileResponse): void {
+    const id = response.id as number;
+    const express = this.#express.get(id);
+    if (express !== undefined) {
+      this.#express.delete(id);
+      return express(response);
+    }
+    const call = this.#sent.get(id);
+    if (call === undefined) return;
+    this.#sent.delete(id);
+    this.#bytesInFlight -= call.spec.bytes ?? 0;
+    if (call.abandoned && response.resolve) this.#resolved(call, response.resolve);
+    else if (response.error) this.#refused(call, HoldfastError.fromDetail(response.error));
+    else this.#succeed(call, response);
+    this.#pump();
+  }
+
+  /** The session is over: nothing will be answered any more. Mutating calls that were sent stay unknown. */
+  end(error: HoldfastError): void {
+    this.#over = error;
+    this.linkDown();
+    for (const call of this.#deadlines.all()) {
+      if (call.abandoned || (call.changesSomething && call.uncertain))
+        this.#settle(call, unknownOutcome(this.#requestId(call), error.message));
+      else this.#settle(call, error);
+    }
+    this.outcomes.abandon();
+  }
+
+  #pump(): void {
+    if (!this.#flowing) return;
+    this.#lanes.drain((call) => {
+      const full =
+        this.#sent.size >= this.#settings.callsInFlightMax || this.#bytesInFlight >= BYTES_IN_FLIGHT_MAX;
+      if (full) return false;
+      if (call.spec.mutating && call.slot === null) {
+        call.slot = this.#slots.acquire(call.spec.blocking === true);
+        if (call.slot === null) return false;
+      }
+      this.#send(call);
+      return true;
+    });
+  }
+
+  #send(call: Call): void {
+    const { body, handle } = call.spec;
+    if (handle?.status === "lost" && !call.uncertain) return this.#settle(call, handleGone(handle));
+    const request = call.slot === null ? null : { slot: call.slot.index, sequence: call.slot.sequence };
+    const context: v1.ICallContext = { channelSequence: this.channelSequence };
+    if (request !== null && !call.abandoned) context.request = request;
+    if (call.uncertain) context.replay = true;
+    const left = call.deadlineAtMs - this.#runtime.clock.monotonicMs();
+    const frame = call.abandoned
+      ? { id: call.id, context, resolve: { request } }
+      : {
+          ...body,
+          id: call.id,
+          context,
+          deadlineMs: Number.isFinite(left) ? Math.max(1, Math.ceil(left)) : 0,
+        };
+    call.stage = "sent";
+    call.sends += 1;
+    this.#sent.set(call.id, call);
+    this.#bytesInFlight += call.spec.bytes ?? 0;
+    this.#link?.send(frame);
+  }
+
+  #succeed(call: Call, response: v1.IFileResponse): void {
+    this.#unwellSinceMs = null;
+    call.slot?.confirm();
+    this.#settle(call, response);
+  }
+
+  /** The follow-up of an abandoned call was answered. */
+  #resolved(call: Call, reply: v1.IResolveReply): void {
+    if (reply.underWay) return this.#pause(call, 0);
+    if (!reply.known) return this.#settle(call, null);
+    if (reply.response?.error) return this.#settle(call, HoldfastError.fromDetail(reply.response.error));
+    call.slot?.confirm();
+    this.#settle(call, reply.response ?? {});
+  }
+
+  #refused(call: Call, error: HoldfastError): void {
+    call.lastError = error;
+    if (call.cancelling !== null && error.code === ErrorCode.CANCELLED)
+      return this.#settle(call, call.cancelling);
+    const reaction = reactionTo(error.code);
+    if (error.code === ErrorCode.OUTCOME_UNKNOWN) call.uncertain = true;
+    switch (reaction) {
+      case "again":
+        return this.#unwell(error)
+          ? this.#elsewhere(call, error, true)
+          : this.#pause(call, retryAfter(error));
+      case "again-new":
+        if (call.spec.options?.waitForAvailable === false || call.cancelling !== null || call.abandoned)
+          return this.#settle(call, error);
+        return this.#pauseForNewId(call, error);
+      case "elsewhere":
+        return this.#elsewhere(call, error, error.code === ErrorCode.STOPPING);
+      case "reclaim":
+        return this.#reclaim(call, error);
+      case "sequence":
+        return call.slot?.fallBack() ? this.#send(call) : this.#settle(call, error);
+      case "settle":
+        return this.#mismatched(call, error) ? this.#send(call) : this.#settle(call, error);
+    }
+  }
+
+  /** The number was used up by a call that was thought not to have happened: a fresh call takes the next one. */
+  #mismatched(call: Call, error: HoldfastError): boolean {
+    if (error.code !== ErrorCode.REQUEST_MISMATCH || call.slot === null || call.uncertain) return false;
+    if (call.abandoned || ++call.mismatches > 3) return false;
+    call.slot.confirm();
+    call.slot.advance();
+    return true;
+  }
+
+  #unwell(error: HoldfastError): boolean {
+    if (!nodeIsUnwell(error.code)) return false;
+    const nowMs = this.#runtime.clock.monotonicMs();
+    this.#unwellSinceMs ??= nowMs;
+    return nowMs - this.#unwellSinceMs >= UNWELL_LIMIT_MS;
+  }
+
+  #elsewhere(call: Call, error: HoldfastError, avoid: boolean): void {
+    call.stage = "queued";
+    this.#replays.push(call);
+    this.#owner.relocate(error, avoid);
+  }
+
+  #reclaim(call: Call, error: HoldfastError): void {
+    const closedAlready = Boolean(call.spec.body.close) && call.uncertain;
+    if (closedAlready) return this.#settle(call, { id: call.id, close: {} });
+    const handle = call.spec.handle;
+    if (handle === undefined || call.reclaimed || handle.status !== "open" || call.abandoned)
+      return this.#settle(call, error);
+    call.reclaimed = true;
+    call.stage = "pausing";
+    this.#awaitingReclaim.add(call);
+    this.#owner.reclaim(call, (ok) => {
+      if (!this.#awaitingReclaim.delete(call) || call.stage !== "pausing") return;
+      if (ok) this.#requeue(call);
+      else this.#settle(call, error);
+    });
+  }
+
+  /**
+   * The refusal may be stored under the present id, so the next try needs another one. A call that may have happened under
+   * its id keeps it; only a create is told apart by its guid as well.
+   */
+  #pauseForNewId(call: Call, error: HoldfastError): void {
+    if (call.slot !== null && (!call.uncertain || call.spec.body.open)) {
+      this.#slots.release(call.slot, call.spec.blocking === true);
+      call.slot = null;
+    }
+    this.#pause(call, retryAfter(error));
+  }
+
+  #pause(call: Call, atLeastMs: number): void {
+    call.backoff ??= new Backoff(this.#runtime.random, PAUSE_FIRST_MS, PAUSE_MAX_MS);
+    call.stage = "pausing";
+    this.#pausing.add(call);
+    this.#runtime.scheduler.after(Math.max(atLeastMs, call.backoff.next()), () => {
+      if (this.#pausing.delete(call) && call.stage === "pausing") this.#requeue(call);
+    });
+  }
+
+  #requeue(call: Call): void {
+    call.stage = "queued";
+    if (call.spec.mutating && call.slot === null) this.#lanes.add(call);
+    else if (this.#flowing) return this.#send(call);
+    else this.#replays.push(call);
+    this.#pump();
+  }
+
+  #heedSignal(call: Call, signal: AbortSignal): void {
+    const onAbort = () =>
+      this.#giveUp(call, new HoldfastError(ErrorCode.CANCELLED, "the caller cancelled it"));
+    if (signal.aborted) return onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    const forget = () => signal.removeEventListener("abort", onAbort);
+    call.promise.then(forget, forget);
+  }
+
+  /** The caller's patience is over. What was not sent, or refused for certain, has not happened; the rest is unknown. */
+  #giveUp(call: Call, why: HoldfastError): void {
+    if (call.stage === "settled" || call.abandoned) return;
+    const mayHaveHappened = call.changesSomething && (call.stage === "sent" || call.uncertain);
+    if (!mayHaveHappened) return this.#settle(call, refusal(call, why));
+    if (call.stage === "sent" && call.cancelling === null) {
+      call.cancelling = why;
+      const request = call.slot === null ? null : { slot: call.slot.index, sequence: call.slot.sequence };
+      this.express({ cancel: { callId: call.id, request } }, () => {});
+      if (call.spec.blocking) {
+        this.#runtime.scheduler.after(CANCEL_GRACE_MS, () => this.#abandon(call, why));
+        return;
+      }
+    }
+    this.#abandon(call, why);
+  }
+
+  /** Tells the caller that the outcome is unknown, and follows it up if the call has an id to ask with. */
+  #abandon(call: Call, why: HoldfastError): void {
+    if (call.stage === "settled" || call.abandoned) return;
+    call.cancelling = null;
+    if (call.slot === null) return this.#settle(call, unknownOutcome("", why.message));
+    call.abandoned = true;
+    const requestId = this.#requestId(call);
+    this.outcomes.expect(requestId);
+    call.reject(unknownOutcome(requestId, why.message));
+  }
+
+  /** `result`: a response, an error, or null for an abandoned call that has not happened. */
+  #settle(call: Call, result: v1.IFileResponse | HoldfastError | null): void {
+    if (call.stage === "settled") return;
+    const requestId = this.#requestId(call);
+    call.stage = "settled";
+    this.#deadlines.remove(call);
+    this.#sent.delete(call.id);
+    this.#pausing.delete(call);
+    this.#awaitingReclaim.delete(call);
+    if (call.slot !== null) this.#slots.release(call.slot, call.spec.blocking === true);
+    call.slot = null;
+    if (call.abandoned) this.outcomes.settle(requestId, outcomeOf(result));
+    else if (result instanceof HoldfastError) call.reject(result);
+    else call.resolve(result ?? {});
+  }
+
+  #requestId(call: Call): string {
+    return call.slot === null ? "" : `${this.sessionId}-${call.slot.index}-${call.slot.sequence}`;
+  }
+}
+
+function outcomeOf(result: v1.IFileResponse | HoldfastError | null): Outcome {
+  if (result === null) return { kind: "not-done" };
+  if (result instanceof HoldfastError) return { kind: "failed", error: result };
+  return { kind: "done", response: result };
+}
+
+function retryAfter(error: HoldfastError): number {
+  return error.extras.retryAfterMs ?? 0;
+}
+
+/** At the deadline the reason why it could not be done says more than the deadline itself. */
+function refusal(call: Call, why: HoldfastError): HoldfastError {
+  const last = call.lastError;
+  if (last === null) return new HoldfastError(why.code, `${why.message}; it was not done`);
+  const { cause: _cause, ...extras } = last.extras;
+  return new HoldfastError(last.code, `${last.message} (${why.message}; it was not done)`, extras);
+}
+
+/** What an operation on a handle that is no more gets. */
+export function handleGone(handle: { readonly lostBecause: string; readonly path: string } | undefined) {
+  const because = handle?.lostBecause ? `: ${handle.lostBecause}` : "";
+  return new HoldfastError(
+    ErrorCode.FILE_CLOSED,
+    `the handle of ${handle?.path ?? "?"} is closed${because}`,
+    {
+      next: "open the file again",
+    },
+  );
+}

@@ -1,0 +1,153 @@
+import type { Runtime } from "../runtime/api.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import { type Answered, LinkAttempt } from "./attempt.js";
+import type { Endpoints } from "./endpoints.js";
+import type { FileLink } from "./link.js";
+import type { ClientSettings } from "./options.js";
+import { ConnectRace, type RaceOutcome } from "./race.js";
+import { isFatal, sessionIsGone } from "./retry.js";
+import type { ClientNetwork } from "./transport-api.js";
+
+/** A node that has taken the session on this link. */
+export interface Attached {
+  readonly link: FileLink;
+  readonly info: v1.ISessionInfo;
+}
+
+/** How one round over all nodes ended. */
+export type RoundOutcome =
+  | { readonly attached: Attached }
+  | { readonly attached: null; readonly errors: ReadonlyMap<string, HoldfastError> };
+
+/** A call id for the frames before the session's own ids begin. */
+const HANDSHAKE_ID = 1;
+
+/**
+ * Finds a node that takes the session: one round over all known addresses.
+ *
+ * A new session is created only after a node was chosen: the race is about a ping, and the winner alone gets the open.
+ * So a losing node has nothing to forget. Taking up an existing session changes nothing at a node that does not become
+ * its owner, so there the session step itself is raced.
+ */
+export class Connector {
+  readonly #network: ClientNetwork;
+  readonly #runtime: Runtime;
+  readonly #settings: ClientSettings;
+  readonly #endpoints: Endpoints;
+  #current: { cancel(): void } | null = null;
+  /** Rounds since the last success: each is more patient with silent nodes than the one before. */
+  #rounds = 0;
+
+  constructor(network: ClientNetwork, runtime: Runtime, settings: ClientSettings, endpoints: Endpoints) {
+    this.#network = network;
+    this.#runtime = runtime;
+    this.#settings = settings;
+    this.#endpoints = endpoints;
+  }
+
+  /** One round for a new session. */
+  open(request: v1.IOpenSessionRequest, done: (outcome: RoundOutcome) => void): void {
+    this.#openAmong(request, this.#endpoints.order(), new Map(), done);
+  }
+
+  /** One round for a session that exists. */
+  resume(context: v1.ICallContext, done: (outcome: RoundOutcome) => void): void {
+    const first = { id: HANDSHAKE_ID, attach: { resume: { context } } };
+    this.#race(this.#endpoints.order(), first, (outcome) => {
+      if (outcome.result === null) return done({ attached: null, errors: outcome.errors });
+      this.#rounds = 0;
+      done(settle(outcome.result));
+    });
+  }
+
+  /** Ends a round without an outcome. */
+  cancel(): void {
+    this.#current?.cancel();
+    this.#current = null;
+  }
+
+  #openAmong(
+    request: v1.IOpenSessionRequest,
+    addresses: readonly string[],
+    errors: Map<string, HoldfastError>,
+    done: (outcome: RoundOutcome) => void,
+  ): void {
+    this.#race(addresses, { id: HANDSHAKE_ID, ping: {} }, (outcome) => {
+      if (outcome.result === null) {
+        for (const [address, error] of outcome.errors) errors.set(address, error);
+        return done({ attached: null, errors });
+      }
+      const { link } = outcome.result;
+      this.#current = new LinkAttempt(
+        this.#network,
+        this.#runtime,
+        {
+          address: link.address,
+          timeoutMs: this.#settings.attemptTimeoutMs,
+          first: { id: HANDSHAKE_ID + 1, attach: { open: request } },
+          link,
+        },
+        {
+          won: (answered) => done(settle(answered)),
+          failed: (error) => {
+            errors.set(link.address, error);
+            if (isFatal(error.code)) return done({ attached: null, errors });
+            const left = addresses.filter((a) => a !== link.address);
+            this.#openAmong(request, left, errors, done);
+          },
+        },
+      );
+    });
+  }
+
+  #race(
+    addresses: readonly string[],
+    first: v1.IFileRequest,
+    done: (outcome: RaceOutcome<Answered>) => void,
+  ): void {
+    const { staggerMs, fanout, attemptTimeoutMs } = this.#settings;
+    const race: ConnectRace<Answered> = new ConnectRace<Answered>(
+      this.#runtime,
+      {
+        addresses,
+        staggerMs,
+        fanout,
+        patienceMs: Math.min(attemptTimeoutMs, staggerMs * (1 + this.#rounds++)),
+        isFinal: (error) => isFatal(error.code) || sessionIsGone(error.code),
+      },
+      (address, attemptDone) =>
+        new LinkAttempt(
+          this.#network,
+          this.#runtime,
+          { address, timeoutMs: attemptTimeoutMs, first },
+          {
+            won: (answered) => attemptDone.won(answered),
+            failed: (error) => {
+              this.#heed(error, race);
+              attemptDone.failed(error);
+            },
+          },
+        ),
+      done,
+    );
+    this.#current = race;
+    race.run();
+  }
+
+  /** An answer that names the owner: goes there at once, in this round if it was not asked yet, else in the next. */
+  #heed(error: HoldfastError, race: ConnectRace<Answered>): void {
+    const owner = error.extras.owner?.grpcAddress;
+    if (!owner) return;
+    this.#endpoints.prefer(owner);
+    race.suggest(owner);
+  }
+}
+
+function settle(answered: Answered): RoundOutcome {
+  const info = answered.response.session;
+  if (info?.sessionId) return { attached: { link: answered.link, info } };
+  answered.link.close();
+  const error = new HoldfastError(ErrorCode.INTERNAL, "the node answered the session step without a session");
+  return { attached: null, errors: new Map([[answered.link.address, error]]) };
+}

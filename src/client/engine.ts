@@ -1,0 +1,359 @@
+import type { Runtime, Timer } from "../runtime/api.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { v1 } from "../wire/index.js";
+import { Backoff } from "./backoff.js";
+import { CallBook, type CallBookOwner } from "./call-book.js";
+import type { Call, CallSpec } from "./call.js";
+import { type ConnectionEvent, type ConnectionState, nextState } from "./connection-table.js";
+import { type Attached, Connector, type RoundOutcome } from "./connector.js";
+import { Emitter } from "./emitter.js";
+import { Endpoints } from "./endpoints.js";
+import type { SessionEvents } from "./events.js";
+import type { HandleState } from "./handle-state.js";
+import type { FileLink } from "./link.js";
+import { Liveness } from "./liveness.js";
+import type { ClientSettings } from "./options.js";
+import { nowhere } from "./race.js";
+import { Reclaimer } from "./reclaimer.js";
+import { isFatal, reactionTo, sessionIsGone } from "./retry.js";
+import type { ClientNetwork } from "./transport-api.js";
+
+/** What this library speaks; a node that knows less refuses with UNSUPPORTED_VERSION. */
+export const PROTOCOL_VERSION = 1;
+
+const PAUSE_FIRST_MS = 15;
+/** Short for as long as a takeover may take, so that the session is back soon after the new owner is ready. */
+const PAUSE_MAX_MS = 120;
+
+/**
+ * A session's connection: finds the node that takes it, takes up its handles there, lets calls flow, and does it again
+ * when the link is lost. The states and their moves are in `connection-table.ts`; this class does what each state means.
+ */
+export class SessionEngine implements CallBookOwner {
+  readonly events = new Emitter<SessionEvents>();
+  readonly calls: CallBook;
+  readonly handles = new Set<HandleState>();
+  readonly clientGuid: Uint8Array;
+  readonly endpoints: Endpoints;
+  readonly #runtime: Runtime;
+  readonly #settings: ClientSettings;
+  readonly #connector: Connector;
+  readonly #pauses: Backoff;
+  #state: ConnectionState = "connecting";
+  #info: v1.ISessionInfo | null = null;
+  #link: FileLink | null = null;
+  #liveness: Liveness | null = null;
+  #reclaimer: Reclaimer | null = null;
+  #pause: Timer | null = null;
+  #lostAtMs = 0;
+  #owner = "";
+  #opened: { resolve(): void; reject(error: HoldfastError): void } | null = null;
+
+  constructor(network: ClientNetwork, runtime: Runtime, settings: ClientSettings) {
+    this.#runtime = runtime;
+    this.#settings = settings;
+    this.clientGuid = runtime.random.bytes(16);
+    this.endpoints = new Endpoints(runtime.random, settings.nodes);
+    this.#connector = new Connector(network, runtime, settings, this.endpoints);
+    this.#pauses = new Backoff(runtime.random, PAUSE_FIRST_MS, PAUSE_MAX_MS);
+    this.calls = new CallBook(runtime, settings, this);
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  /** What the latest attach said; null before the first. */
+  get info(): v1.ISessionInfo | null {
+    return this.#info;
+  }
+
+  /** Address of the node that the session is attached to; empty while there is none. */
+  get address(): string {
+    return this.#link?.address ?? "";
+  }
+
+  /** Opens the session; rejects when no node took it within the session's default deadline. */
+  open(): Promise<void> {
+    const opened = new Promise<void>((resolve, reject) => (this.#opened = { resolve, reject }));
+    this.#lostAtMs = this.#runtime.clock.monotonicMs();
+    this.#connect();
+    return opened;
+  }
+
+  /** Begins a call. */
+  call(spec: CallSpec): Promise<v1.IFileResponse> {
+    return this.calls.add(spec);
+  }
+
+  /** Closes the session in order; without a connection within `deadlineMs`, it is left to its timeout at the server. */
+  async close(deadlineMs: number): Promise<void> {
+    if (this.#state === "closed") return;
+    if (this.#state === "ready") this.#move("close");
+    if (this.#state !== "lost") {
+      const goodbye = this.calls.add({ body: { closeSession: {} }, mutating: true, options: { deadlineMs } });
+      // Whatever the answer, this side is done with the session.
+      await goodbye.then(
+        () => undefined,
+        () => undefined,
+      );
+    }
+    this.stop();
+  }
+
+  /** Drops everything at once, without a word to the cluster; the session lives on there until its timeout. */
+  stop(): void {
+    if (this.#state === "closed") return;
+    this.#move("closed");
+    this.#dropLink();
+    this.#connector.cancel();
+    this.#pause?.cancel();
+    this.calls.end(new HoldfastError(ErrorCode.CANCELLED, "the session was closed"));
+  }
+
+  relocate(error: HoldfastError, avoid: boolean): void {
+    const link = this.#link;
+    if (link === null) return;
+    if (avoid) this.endpoints.avoid(link.address);
+    this.endpoints.prefer(error.extras.owner?.grpcAddress);
+    this.#lose(`${link.address}: ${error.codeName} ${error.message}`);
+  }
+
+  reclaim(call: Call, done: (ok: boolean) => void): void {
+    const handle = call.spec.handle as HandleState;
+    this.calls.express({ reconnect: handle.reconnectBody() }, (response) => {
+      if (response.open) handle.reconnected(response.open);
+      else if (response.error) {
+        const error = HoldfastError.fromDetail(response.error);
+        if (reactionTo(error.code) === "settle") this.#loseHandle(handle, error);
+      }
+      done(Boolean(response.open));
+    });
+  }
+
+  /** Somebody who should know says that the session belongs elsewhere now. */
+  moveTo(address: string | null | undefined): void {
+    if (!address || address === this.#link?.address) return;
+    this.endpoints.prefer(address);
+    if (this.#link !== null) this.#lose(`the session moves to ${address}`);
+  }
+
+  /** The node is known to be dead before its silence told. */
+  nodeIsDown(address: string): void {
+    this.endpoints.avoid(address);
+    if (this.#link?.address === address) this.#lose(`${address} was reported down`, true);
+  }
+
+  #move(event: ConnectionEvent): void {
+    const from = this.#state;
+    this.#state = nextState(from, event);
+    this.events.emit("state", { from, to: this.#state });
+  }
+
+  #connect(): void {
+    const done = (outcome: RoundOutcome) => this.#roundDone(outcome);
+    if (this.#info === null) {
+      this.#connector.open(
+        {
+          clientGuid: this.clientGuid,
+          clientName: this.#settings.clientName,
+          timeoutMs: this.#settings.sessionTimeoutMs,
+          protocolVersion: PROTOCOL_VERSION,
+        },
+        done,
+      );
+    } else this.#connector.resume(this.#resumeContext(this.#info), done);
+  }
+
+  #resumeContext(info: v1.ISessionInfo): v1.ICallContext {
+    return {
+      sessionId: info.sessionId ?? 0,
+      clientGuid: this.clientGuid,
+      resumeToken: info.resumeToken ?? new Uint8Array(0),
+      protocolVersion: PROTOCOL_VERSION,
+      channelSequence: this.calls.channelSequence,
+      redirect: true,
+    };
+  }
+
+  #roundDone(outcome: RoundOutcome): void {
+    if (outcome.attached !== null) return this.#attached(outcome.attached);
+    const errors = [...outcome.errors.values()];
+    const gone = errors.find((error) => sessionIsGone(error.code));
+    if (this.#info !== null && gone !== undefined) return this.#sessionGone(gone);
+    const fatal = errors.find((error) => isFatal(error.code));
+    if (fatal !== undefined && this.#info !== null) return this.#sessionGone(fatal);
+    const waitedMs = this.#runtime.clock.monotonicMs() - this.#lostAtMs;
+    if (this.#opened !== null && (fatal !== undefined || waitedMs >= this.#settings.deadlineMs)) {
+      const opened = this.#opened;
+      this.#opened = null;
+      this.stop();
+      return opened.reject(fatal ?? nowhere(outcome.errors));
+    }
+    this.#move("round-failed");
+    const adviceMs = Math.max(0, ...errors.map((error) => error.extras.retryAfterMs ?? 0));
+    this.#pause = this.#runtime.scheduler.after(Math.max(adviceMs, this.#pauses.next()), () => {
+      this.#move("pause-over");
+      this.#connect();
+    });
+  }
+
+  #attached({ link, info }: Attached): void {
+    const first = this.#info === null;
+    this.#pauses.reset();
+    this.#link = link;
+    this.#info = { ...info, resumeToken: info.resumeToken?.length ? info.resumeToken : this.#token() };
+    this.endpoints.learn((info.nodes ?? []).map((node) => node.grpcAddress));
+    this.endpoints.settled(link.address);
+    if (first) this.calls.begin(info.sessionId ?? 0, info.slots || 1);
+    link.receiver = {
+      onMessage: (message) => this.#onMessage(message),
+      onClosed: (reason) => this.#lose(`${link.address}: ${reason}`),
+    };
+    this.#liveness = new Liveness(this.#runtime, {
+      pingIntervalMs: this.#settings.pingIntervalMs,
+      silenceLimitMs: this.#settings.silenceLimitMs,
+      ping: () => this.calls.express({ ping: {} }, () => {}),
+      onSilent: (silentMs) => {
+        this.endpoints.avoid(link.address);
+        this.#lose(`${link.address} was silent for ${Math.round(silentMs)} ms`, true);
+      },
+    });
+    this.calls.linkUp(link);
+    this.#move("attached");
+    if (link.closed) return this.#lose(`${link.address} closed the stream`);
+    this.#reclaimHandles(first);
+  }
+
+  #token(): Uint8Array {
+    return this.#info?.resumeToken ?? new Uint8Array(0);
+  }
+
+  #reclaimHandles(first: boolean): void {
+    for (const handle of this.handles) {
+      if (handle.outlivesConnection) handle.status = "stale";
+      else if (!first)
+        this.#loseHandle(
+          handle,
+          new HoldfastError(ErrorCode.FILE_CLOSED, "a plain handle ends with its connection"),
+        );
+    }
+    const stale = [...this.handles].filter((handle) => handle.status === "stale");
+    this.#reclaimer = new Reclaimer(this.#runtime, stale, {
+      send: (body, answered) => this.calls.express(body, answered),
+      lost: (handle, error) => this.#loseHandle(handle, error),
+      relocate: (error) => this.relocate(error, false),
+      done: () => this.#ready(first),
+    });
+    this.#reclaimer.run();
+  }
+
+  #ready(first: boolean): void {
+    this.#reclaimer = null;
+    this.#move("reclaimed");
+    const owner = this.#info?.owner?.node ?? "";
+    const before = this.#owner;
+    this.#owner = owner;
+    const epoch = this.#info?.epoch ?? 0;
+    this.calls.flow();
+    if (first) {
+      this.#opened?.resolve();
+      this.#opened = null;
+      return;
+    }
+    const pauseMs = this.#runtime.clock.monotonicMs() - this.#lostAtMs;
+    this.#runtime.meter.observe("holdfast_client_pause_ms", pauseMs);
+    this.events.emit("reconnected", { node: owner, epoch, pauseMs });
+    if (owner !== before) this.events.emit("moved", { from: before, to: owner, epoch });
+  }
+
+  #onMessage(message: v1.IFileResponse): void {
+    this.#liveness?.heard();
+    if (message.id) this.calls.onAnswer(message);
+    else if (message.notice) this.#onNotice(message.notice);
+  }
+
+  #onNotice(notice: v1.INotice): void {
+    if (notice.leaseBreak) return this.#onLeaseBreak(notice.leaseBreak);
+    if (notice.moveTo) return this.moveTo(notice.moveTo.grpcAddress);
+    if (notice.handleClosed?.length) return this.#onHandleClosed(notice.handleClosed);
+    // A node that stops is left as soon as its stream ends, and then tried last.
+    if (notice.closing && this.#link !== null) this.endpoints.avoid(this.#link.address);
+  }
+
+  #onLeaseBreak(broken: v1.ILeaseBreak): void {
+    const key = broken.key ?? new Uint8Array(0);
+    const breakTo = broken.breakTo ?? 0;
+    for (const handle of this.handles)
+      if (handle.lease !== null && sameBytes(handle.lease.key, key))
+        handle.lease = { ...handle.lease, state: breakTo, epoch: broken.epoch ?? 0 };
+    const acknowledge = async (state = breakTo) => {
+      await this.call({ body: { ackLease: { key, state } }, mutating: false });
+    };
+    const heard = this.events.emit("leaseBreak", {
+      key,
+      breakTo,
+      ackRequired: broken.ackRequired === true,
+      acknowledge,
+    });
+    // The library itself caches nothing, so without a listener there is nothing to flush.
+    if (!heard && broken.ackRequired) acknowledge().catch(() => undefined);
+  }
+
+  #onHandleClosed(persistent: Uint8Array): void {
+    for (const handle of this.handles)
+      if (sameBytes(handle.id.persistent, persistent))
+        this.#loseHandle(
+          handle,
+          new HoldfastError(
+            ErrorCode.FILE_FORCED_CLOSED,
+            "closed by the cluster (operator, expiry or takeover)",
+          ),
+        );
+  }
+
+  #loseHandle(handle: HandleState, error: HoldfastError): void {
+    this.handles.delete(handle);
+    handle.status = "lost";
+    handle.lostBecause = `${error.codeName} ${error.message}`;
+    if (handle.closing) return;
+    this.events.emit("handleLost", { path: `${handle.share}:/${handle.path}`, reason: error.message, error });
+  }
+
+  #lose(reason: string, silent = false): void {
+    const node = this.#owner;
+    this.#dropLink(silent);
+    // A link that is lost while handles are being taken up belongs to the same pause.
+    if (this.#state !== "reclaiming") this.#lostAtMs = this.#runtime.clock.monotonicMs();
+    // Whatever the old channel still holds is older than everything from now on (semantics.md B4).
+    this.calls.channelSequence = (this.calls.channelSequence + 1) & 0xffff;
+    this.#move("link-lost");
+    this.events.emit("disconnected", { node, reason });
+    if (this.#state === "connecting") this.#connect();
+  }
+
+  #dropLink(silent = false): void {
+    this.#liveness?.stop();
+    this.#liveness = null;
+    this.#reclaimer?.stop();
+    this.#reclaimer = null;
+    this.#link?.close(silent);
+    this.#link = null;
+    this.calls.linkDown();
+  }
+
+  #sessionGone(error: HoldfastError): void {
+    this.#move("session-gone");
+    const gone = new HoldfastError(error.code, `the session is gone: ${error.message}`, {
+      ...error.extras,
+      next: "connect again; handles and locks of the old session are released",
+    });
+    for (const handle of [...this.handles]) this.#loseHandle(handle, gone);
+    this.calls.end(gone);
+    this.events.emit("lost", { error: gone });
+  }
+}
+
+function sameBytes(a: Uint8Array | null | undefined, b: Uint8Array): boolean {
+  return a?.length === b.length && a.every((byte, i) => byte === b[i]);
+}

@@ -1,0 +1,92 @@
+import type { Runtime, Timer } from "../runtime/api.js";
+import { HoldfastError } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+import { Backoff } from "./backoff.js";
+import type { HandleState } from "./handle-state.js";
+import { reactionTo } from "./retry.js";
+
+/** What taking up handles asks of the session around it. */
+export interface ReclaimerOwner {
+  /** Sends a frame on the present link; no answer comes once the link is gone. */
+  send(body: v1.IFileRequest, answered: (response: v1.IFileResponse) => void): void;
+  /** The cluster refuses the handle for good. */
+  lost(handle: HandleState, error: HoldfastError): void;
+  /** The node is not the owner (any more). */
+  relocate(error: HoldfastError): void;
+  /** All handles were dealt with. */
+  done(): void;
+}
+
+/** Reconnects on the wire at once: enough to fill a round trip, few enough to leave room for pings. */
+const WINDOW = 256;
+const PAUSE_FIRST_MS = 10;
+const PAUSE_MAX_MS = 250;
+
+/**
+ * Takes up every handle on a new link (semantics.md A6) before any call goes out on it. A refusal for the moment is asked
+ * again; a refusal for good loses that handle and no other.
+ */
+export class Reclaimer {
+  readonly #runtime: Runtime;
+  readonly #owner: ReclaimerOwner;
+  readonly #waiting: HandleState[];
+  readonly #timers = new Set<Timer>();
+  #open = 0;
+  #stopped = false;
+
+  constructor(runtime: Runtime, handles: readonly HandleState[], owner: ReclaimerOwner) {
+    this.#runtime = runtime;
+    this.#owner = owner;
+    this.#waiting = [...handles].reverse();
+  }
+
+  run(): void {
+    while (!this.#stopped && this.#open < WINDOW && this.#waiting.length > 0)
+      this.#ask(this.#waiting.pop() as HandleState, null);
+    if (!this.#stopped && this.#open === 0) {
+      this.#stopped = true;
+      this.#owner.done();
+    }
+  }
+
+  /** The link is gone. */
+  stop(): void {
+    this.#stopped = true;
+    for (const timer of this.#timers) timer.cancel();
+    this.#timers.clear();
+  }
+
+  #ask(handle: HandleState, backoff: Backoff | null): void {
+    if (backoff === null) this.#open += 1;
+    this.#owner.send({ reconnect: handle.reconnectBody() }, (response) => {
+      if (this.#stopped) return;
+      if (response.error) return this.#refused(handle, HoldfastError.fromDetail(response.error), backoff);
+      if (response.open) handle.reconnected(response.open);
+      this.#finished();
+    });
+  }
+
+  #refused(handle: HandleState, error: HoldfastError, backoff: Backoff | null): void {
+    const reaction = reactionTo(error.code);
+    if (reaction === "elsewhere") {
+      this.stop();
+      return this.#owner.relocate(error);
+    }
+    if (reaction !== "again" && reaction !== "again-new") {
+      this.#owner.lost(handle, error);
+      return this.#finished();
+    }
+    const pauses = backoff ?? new Backoff(this.#runtime.random, PAUSE_FIRST_MS, PAUSE_MAX_MS);
+    const pauseMs = Math.max(error.extras.retryAfterMs ?? 0, pauses.next());
+    const timer = this.#runtime.scheduler.after(pauseMs, () => {
+      this.#timers.delete(timer);
+      if (!this.#stopped) this.#ask(handle, pauses);
+    });
+    this.#timers.add(timer);
+  }
+
+  #finished(): void {
+    this.#open -= 1;
+    this.run();
+  }
+}
