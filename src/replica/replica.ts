@@ -425,7 +425,7 @@ export class ReplicaNode implements Replica, ApplyHost {
     for (const wire of batch.messages ?? []) {
       let message: Message;
       try {
-        message = messageFromWire(wire, from);
+        message = messageFromWire(wire);
       } catch (error) {
         this.log.warn({ from, error: String(error) }, "dropped a malformed message");
         continue;

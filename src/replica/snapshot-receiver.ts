@@ -43,7 +43,7 @@ export class SnapshotReceiver {
       this.log.warn({ from, transferId }, "refused a snapshot whose first chunk does not describe it");
       return null;
     }
-    const message = messageFromWire(first.message, from);
+    const message = messageFromWire(first.message);
     if (message.snapshot === null) return null;
     this.current = new IncomingSnapshot(
       transferId,

@@ -13,24 +13,30 @@ const KIND_MAX = MessageKind.ForgetLeader;
 const ID_MAX = 2 ** 32 - 1;
 const NO_BYTES = new Uint8Array(0);
 
-/** The wire form of a core message. Shares entries and their data: neither is ever mutated. */
+/**
+ * The wire form of a core message. Shares entries and their data: neither is ever mutated. Fields that are zero stay
+ * away, so that an acknowledgement is a few bytes.
+ */
 export function toWire(message: Message): v1.IRaftMessage {
-  return {
+  const wire: v1.IRaftMessage = {
     kind: message.kind,
     from: message.from,
     to: message.to,
     term: message.term,
-    logTerm: message.logTerm,
     index: message.index,
-    commit: message.commit,
-    reject: message.reject,
-    rejectHint: message.rejectHint,
-    readPosition: message.readPosition,
-    readRequest: message.readRequest,
-    forced: message.forced,
-    entries: message.entries as v1.IRaftEntry[],
-    snapshot: message.snapshot === null ? null : snapshotToWire(message.snapshot),
   };
+  if (message.logTerm !== 0) wire.logTerm = message.logTerm;
+  if (message.commit !== 0) wire.commit = message.commit;
+  if (message.reject) wire.reject = true;
+  if (message.rejectHint !== 0) wire.rejectHint = message.rejectHint;
+  if (message.readPosition !== 0) wire.readPosition = message.readPosition;
+  if (message.readRequest !== 0) wire.readRequest = message.readRequest;
+  if (message.session !== 0) wire.session = message.session;
+  if (message.forced) wire.forced = true;
+  // An Entry has the fields of its wire form under the same names: no copy for each entry and peer.
+  if (message.entries.length > 0) wire.entries = message.entries as v1.IRaftEntry[];
+  if (message.snapshot !== null) wire.snapshot = snapshotToWire(message.snapshot);
+  return wire;
 }
 
 /**
@@ -49,7 +55,8 @@ export function invalidMessage(wire: v1.IRaftMessage, from: number, to: number):
     !isSafe(wire.commit) ||
     !isSafe(wire.rejectHint) ||
     !isSafe(wire.readPosition) ||
-    !isSafe(wire.readRequest)
+    !isSafe(wire.readRequest) ||
+    !isSafe(wire.session)
   )
     return "a number beyond 2^53-1";
   return invalidEntries(wire) ?? invalidSnapshot(wire);
@@ -77,7 +84,8 @@ function invalidEntries(wire: v1.IRaftMessage): string | null {
 function invalidSnapshot(wire: v1.IRaftMessage): string | null {
   const snapshot = wire.snapshot;
   if (!snapshot) return wire.kind === MessageKind.Snapshot ? "a snapshot message without a snapshot" : null;
-  if (!isSafe(snapshot.index) || !isSafe(snapshot.term)) return "a number beyond 2^53-1";
+  if (!isSafe(snapshot.index) || !isSafe(snapshot.term) || !isSafe(snapshot.confIndex))
+    return "a number beyond 2^53-1";
   if (!snapshot.confState?.voters?.length) return "a snapshot without voters";
   return null;
 }
@@ -95,6 +103,7 @@ export function fromWire(wire: v1.IRaftMessage): Message {
   message.rejectHint = wire.rejectHint ?? 0;
   message.readPosition = wire.readPosition ?? 0;
   message.readRequest = wire.readRequest ?? 0;
+  message.session = wire.session ?? 0;
   message.forced = wire.forced ?? false;
   message.entries = wire.entries?.length ? entriesFromWire(wire.entries) : NO_ENTRIES;
   message.snapshot = wire.snapshot ? snapshotFromWire(wire.snapshot) : null;
@@ -118,11 +127,13 @@ function entriesFromWire(wires: readonly v1.IRaftEntry[]): Entry[] {
   return entries;
 }
 
-function snapshotToWire(meta: SnapshotMeta): v1.ISnapshotMeta {
+/** A snapshot's description in wire form. */
+export function snapshotToWire(meta: SnapshotMeta): v1.ISnapshotMeta {
   const { voters, votersOutgoing, learners, learnersNext, autoLeave } = meta.confState;
   return {
     index: meta.index,
     term: meta.term,
+    confIndex: meta.confIndex ?? 0,
     confState: {
       voters: [...voters],
       votersOutgoing: [...votersOutgoing],
@@ -142,7 +153,7 @@ function snapshotFromWire(meta: v1.ISnapshotMeta): SnapshotMeta {
     learnersNext: conf?.learnersNext ?? [],
     autoLeave: conf?.autoLeave ?? false,
   };
-  return { index: meta.index ?? 0, term: meta.term ?? 0, confState };
+  return { index: meta.index ?? 0, term: meta.term ?? 0, confState, confIndex: meta.confIndex ?? 0 };
 }
 
 /** About the bytes of a message on the wire, for batching and bounds. */

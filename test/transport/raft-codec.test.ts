@@ -33,6 +33,7 @@ const anyMessage = fc
     message.rejectHint = parts.rejectHint;
     message.readPosition = parts.readPosition;
     message.readRequest = parts.readRequest;
+    message.session = parts.readPosition;
     message.forced = parts.forced;
     message.entries = parts.data.map(
       (data, i) => new Entry(parts.term, parts.index + 1 + i, EntryKind.Normal, data),
@@ -41,6 +42,7 @@ const anyMessage = fc
       message.snapshot = {
         index: parts.commit,
         term: parts.term,
+        confIndex: parts.index,
         confState: { voters: [1, 2], votersOutgoing: [3], learners: [4], learnersNext: [3], autoLeave: true },
       };
     return message;
