@@ -1,0 +1,199 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import {
+  checkLinearizable,
+  lockModel,
+  partition,
+  type LockInput,
+  type LockOutput,
+  type Operation,
+} from "../../src/testing/index.js";
+import { JOURNAL_RECORD_BYTES, journalRecord, type OpRecord } from "./records.js";
+
+/** What a run promised and what it found. Empty `violations` is the only good end. */
+export interface Verdict {
+  readonly violations: string[];
+  readonly figures: Record<string, number>;
+}
+
+/** All checks over a history and over what stands in the share afterwards. */
+export async function checkRun(history: readonly OpRecord[], shareFolder: string): Promise<Verdict> {
+  const verdict: Verdict = { violations: [], figures: {} };
+  checkHolds(history, verdict);
+  checkLocks(history, verdict);
+  await checkCounters(history, shareFolder, verdict);
+  await checkJournals(history, shareFolder, verdict);
+  await checkClaims(history, shareFolder, verdict);
+  await checkPublished(history, shareFolder, verdict);
+  verdict.figures["operations"] = history.length;
+  verdict.figures["unknown"] = history.filter((each) => each.outcome === "unknown").length;
+  return verdict;
+}
+
+interface Hold {
+  readonly client: number;
+  readonly fromUs: number;
+  readonly toUs: number;
+}
+
+/** Two clients never hold one lock: surely held from the answer to the lock to the call of the unlock. */
+function checkHolds(history: readonly OpRecord[], verdict: Verdict): void {
+  const byTarget = new Map<string, Hold[]>();
+  const open = new Map<string, OpRecord>();
+  for (const record of [...history].sort((a, b) => a.callUs - b.callUs)) {
+    const key = `${record.client}/${record.target}`;
+    if (record.op === "lock" && record.outcome === "done") open.set(key, record);
+    if (record.op !== "unlock") continue;
+    const lock = open.get(key);
+    open.delete(key);
+    if (lock === undefined) continue;
+    const holds = byTarget.get(record.target) ?? [];
+    holds.push({ client: record.client, fromUs: lock.returnUs, toUs: record.callUs });
+    byTarget.set(record.target, holds);
+  }
+  let count = 0;
+  for (const [target, holds] of byTarget) {
+    holds.sort((a, b) => a.fromUs - b.fromUs);
+    count += holds.length;
+    let last: Hold | null = null;
+    for (const hold of holds) {
+      if (last !== null && last.client !== hold.client && hold.fromUs < last.toUs)
+        verdict.violations.push(
+          `lock held twice: ${target} by client ${last.client} until ${last.toUs} and by ${hold.client} from ${hold.fromUs} µs`,
+        );
+      if (last === null || hold.toUs > last.toUs) last = hold;
+    }
+  }
+  verdict.figures["holds"] = count;
+}
+
+/** The lock operations of each file are linearizable. */
+function checkLocks(history: readonly OpRecord[], verdict: Verdict): void {
+  const operations: (Operation<LockInput, LockOutput> & { readonly target: string })[] = [];
+  for (const record of history) {
+    if (record.op !== "lock" && record.op !== "unlock") continue;
+    const who = `client ${record.client}`;
+    // A lock that was refused with anything but "somebody has it" says nothing about the lock.
+    if (record.outcome === "refused" && record.code !== "LOCK_NOT_GRANTED") continue;
+    const known = record.outcome !== "unknown";
+    operations.push({
+      target: record.target,
+      client: record.client,
+      input: record.op === "lock" ? { acquire: who } : { release: who },
+      callUs: record.callUs,
+      returnUs: known ? record.returnUs : Infinity,
+      output: known ? { done: record.outcome === "done" } : null,
+    });
+  }
+  for (const part of partition(operations, (each) => (each as { target?: string }).target ?? "")) {
+    const result = checkLinearizable(part, lockModel, 20_000_000);
+    const target = (part[0] as { target?: string } | undefined)?.target ?? "";
+    if (result.verdict === "not-linearizable")
+      verdict.violations.push(
+        `locks of ${target} are not linearizable (${part.length} operations, ${result.steps} steps)`,
+      );
+    if (result.verdict === "gave-up")
+      verdict.figures["linearizabilityGaveUp"] = (verdict.figures["linearizabilityGaveUp"] ?? 0) + 1;
+  }
+}
+
+async function bytesOf(folder: string, name: string): Promise<Buffer> {
+  try {
+    return await readFile(join(folder, name));
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
+/** Every acknowledged increment is there once: no two saw the same value, and the file holds as many as were done. */
+async function checkCounters(history: readonly OpRecord[], folder: string, verdict: Verdict): Promise<void> {
+  const targets = new Set(history.filter((each) => each.op === "increment").map((each) => each.target));
+  for (const target of targets) {
+    const increments = history.filter((each) => each.op === "increment" && each.target === target);
+    const done = increments.filter((each) => each.outcome === "done");
+    const seen = new Map<number, OpRecord>();
+    for (const record of done) {
+      const value = record.value ?? -1;
+      const other = seen.get(value);
+      if (other !== undefined)
+        verdict.violations.push(
+          `acknowledged write lost: ${target} was ${value} for client ${other.client} and again for client ${record.client}`,
+        );
+      seen.set(value, record);
+    }
+    const bytes = await bytesOf(folder, target);
+    const final = bytes.length >= 8 ? Number(bytes.readBigUInt64LE(0)) : 0;
+    const unknown = increments.length - done.length;
+    if (final < done.length || final > done.length + unknown)
+      verdict.violations.push(
+        `${target} holds ${final}; ${done.length} increments were acknowledged, ${unknown} unknown`,
+      );
+  }
+  verdict.figures["increments"] = history.filter(
+    (each) => each.op === "increment" && each.outcome === "done",
+  ).length;
+}
+
+/** Each acknowledged append is in the journal exactly once, in order; what is unknown at most once. */
+async function checkJournals(history: readonly OpRecord[], folder: string, verdict: Verdict): Promise<void> {
+  const clients = new Set(history.filter((each) => each.op === "append").map((each) => each.client));
+  for (const client of clients) {
+    const bytes = await bytesOf(folder, `journal-${client}`);
+    if (bytes.length % JOURNAL_RECORD_BYTES !== 0)
+      verdict.violations.push(`journal-${client} has ${bytes.length} bytes: no whole number of records`);
+    const lines = new Map<string, number>();
+    for (let at = 0; at + JOURNAL_RECORD_BYTES <= bytes.length; at += JOURNAL_RECORD_BYTES) {
+      const line = bytes.toString("utf8", at, at + JOURNAL_RECORD_BYTES);
+      if (lines.has(line)) verdict.violations.push(`journal-${client} holds a record twice: ${line.trim()}`);
+      lines.set(line, at);
+    }
+    let last = -1;
+    for (const record of history) {
+      if (record.op !== "append" || record.client !== client) continue;
+      const at = lines.get(journalRecord(client, record.value ?? -1));
+      if (at !== undefined) lines.delete(journalRecord(client, record.value ?? -1));
+      if (record.outcome === "done" && at === undefined)
+        verdict.violations.push(`journal-${client} lacks acknowledged record ${record.value}`);
+      if (at !== undefined && at < last)
+        verdict.violations.push(`journal-${client}: record ${record.value} is out of order`);
+      if (at !== undefined) last = at;
+    }
+    for (const line of lines.keys())
+      verdict.violations.push(`journal-${client} holds what nobody wrote: ${line.trim()}`);
+  }
+}
+
+/** A name is created by one client at most, and the file says by whom. */
+async function checkClaims(history: readonly OpRecord[], folder: string, verdict: Verdict): Promise<void> {
+  const winners = new Map<string, number>();
+  for (const record of history) {
+    if (record.op !== "claim" || record.outcome !== "done") continue;
+    const other = winners.get(record.target);
+    if (other !== undefined)
+      verdict.violations.push(
+        `${record.target} was created by client ${other} and by client ${record.client}`,
+      );
+    winners.set(record.target, record.client);
+    const content = (await bytesOf(folder, record.target)).toString();
+    if (content !== String(record.client))
+      verdict.violations.push(`${record.target} holds "${content}", created by client ${record.client}`);
+  }
+  verdict.figures["claims"] = winners.size;
+}
+
+/** A published file stands under its name with its content, and its draft is gone; nothing of ours is left lying about. */
+async function checkPublished(history: readonly OpRecord[], folder: string, verdict: Verdict): Promise<void> {
+  const names = new Set(await readdir(folder));
+  const unknown = new Set<string>();
+  for (const record of history) {
+    if (record.op !== "publish") continue;
+    const draft = record.target.replace("published", "draft");
+    if (record.outcome === "unknown") unknown.add(draft).add(record.target);
+    if (record.outcome !== "done") continue;
+    const content = (await bytesOf(folder, record.target)).toString();
+    if (content !== record.target) verdict.violations.push(`${record.target} holds "${content}"`);
+    if (names.has(draft)) verdict.violations.push(`${draft} is still there beside ${record.target}`);
+  }
+  for (const name of names)
+    if (name.startsWith("draft-") && !unknown.has(name)) verdict.violations.push(`${name} was left behind`);
+}

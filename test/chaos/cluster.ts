@@ -1,0 +1,199 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+import { chmod, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { command } from "./command.js";
+import { createDisk, type TestDisk } from "./disks.js";
+import { addressOf, TestNetwork } from "./network.js";
+
+const CLIENT_HOST = "c";
+const BIN = join(process.cwd(), "bin", "holdfast.js");
+
+/** One node of the test: a host, a disk, a process. */
+export interface ChaosNode {
+  readonly name: string;
+  readonly address: string;
+  readonly endpoint: string;
+  readonly disk: TestDisk;
+  readonly configFile: string;
+  process: ChildProcess | null;
+  /** How often it ended by itself, with which code: anything but what a fault explains is a finding. */
+  readonly exits: { readonly code: number | null; readonly signal: string | null; readonly atMs: number }[];
+}
+
+/** Three hosts with a node each, a shared directory, and a host for the clients. */
+export class ChaosCluster {
+  readonly folder: string;
+  readonly network: TestNetwork;
+  readonly nodes: readonly ChaosNode[];
+  readonly share: TestDisk;
+
+  private constructor(folder: string, network: TestNetwork, nodes: readonly ChaosNode[], share: TestDisk) {
+    this.folder = folder;
+    this.network = network;
+    this.nodes = nodes;
+    this.share = share;
+  }
+
+  /** Makes the hosts and disks; nothing runs yet. Needs root. */
+  static async create(tag: string, settings: Readonly<Record<string, unknown>>): Promise<ChaosCluster> {
+    const folder = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
+    await chmod(folder, 0o755);
+    const names = ["n1", "n2", "n3"];
+    const network = await TestNetwork.create(tag, [...names, CLIENT_HOST]);
+    const share = await createDisk(folder, "share", 1024);
+    const members = names.map((name, i) => ({
+      name,
+      raftId: i + 1,
+      grpc: `${addressOf(i)}:7401`,
+      http: `${addressOf(i)}:7501`,
+    }));
+    const nodes: ChaosNode[] = [];
+    for (const [i, name] of names.entries()) {
+      const disk = await createDisk(folder, name, 512);
+      const configFile = join(folder, `${name}.yaml`);
+      mkdirSync(join(disk.mountPoint, "data"), { recursive: true });
+      const config = {
+        name,
+        cluster: { id: `chaos-${tag}`, members },
+        data: join(disk.mountPoint, "data"),
+        shares: [{ name: "demo", path: share.mountPoint }],
+        insecure: true,
+        options: settings,
+      };
+      writeFileSync(configFile, stringify(config));
+      nodes.push({
+        name,
+        address: addressOf(i),
+        endpoint: `${addressOf(i)}:7401`,
+        disk,
+        configFile,
+        process: null,
+        exits: [],
+      });
+    }
+    return new ChaosCluster(folder, network, nodes, share);
+  }
+
+  get endpoints(): string[] {
+    return this.nodes.map((node) => node.endpoint);
+  }
+
+  node(name: string): ChaosNode {
+    const found = this.nodes.find((node) => node.name === name);
+    if (found === undefined) throw new Error(`no node ${name}`);
+    return found;
+  }
+
+  /** Starts a node's process in its host. `environment` for a clock of its own. */
+  start(node: ChaosNode, environment: Readonly<Record<string, string>> = {}): void {
+    const args = [
+      ...this.network.inHost(node.name),
+      process.execPath,
+      BIN,
+      "node",
+      "--config",
+      node.configFile,
+    ];
+    const child = spawn("ip", args, {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...environment },
+    });
+    const log = createWriteStream(join(this.folder, `${node.name}.out`), { flags: "a" });
+    child.stdout.pipe(log);
+    child.stderr.pipe(log);
+    child.once("exit", (code, signal) => {
+      node.exits.push({ code, signal, atMs: performance.now() });
+      if (node.process === child) node.process = null;
+    });
+    node.process = child;
+  }
+
+  signal(node: ChaosNode, signal: NodeJS.Signals): void {
+    node.process?.kill(signal);
+  }
+
+  /** Ends a process and waits until it is gone. */
+  async end(node: ChaosNode, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
+    const child = node.process;
+    if (child === null) return;
+    const gone = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGCONT");
+    child.kill(signal);
+    await gone;
+  }
+
+  /** A process in the clients' host. */
+  spawnClient(script: string, args: readonly string[]): ChildProcess {
+    const line = [
+      ...this.network.inHost(CLIENT_HOST),
+      process.execPath,
+      "--enable-source-maps",
+      script,
+      ...args,
+    ];
+    return spawn("ip", line, { stdio: ["pipe", "pipe", "inherit"] });
+  }
+
+  /** Runs a CLI command in the clients' host; answers its exit code and output, whatever they are. */
+  async cli(args: readonly string[]): Promise<string> {
+    const endpoints = ["--endpoints", this.endpoints.join(",")];
+    const line = [...this.network.inHost(CLIENT_HOST), process.execPath, BIN, ...args, ...endpoints];
+    try {
+      return await command("ip", line, 15_000);
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error);
+    }
+  }
+
+  /** Who leads, as the nodes that answer say; null while nobody does. */
+  async leader(): Promise<string | null> {
+    const text = await this.cli(["status", "-o", "json"]);
+    const start = text.indexOf("{");
+    if (start < 0) return null;
+    try {
+      const items =
+        (JSON.parse(text.slice(start)) as { items?: { node: string; role: string }[] }).items ?? [];
+      return items.find((item) => item.role === "leader")?.node ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  /** Cuts a node off from all others, or heals it. */
+  async isolate(node: ChaosNode, direction: "both" | "outgoing" | "incoming", cut: boolean): Promise<void> {
+    const others = [
+      ...this.nodes.filter((each) => each !== node).map((each) => [each.name, each.address] as const),
+    ];
+    others.push([CLIENT_HOST, addressOf(this.nodes.length)]);
+    for (const [name, address] of others) {
+      if (direction !== "incoming") await this.route(node.name, address, cut);
+      if (direction !== "outgoing") await this.route(name, node.address, cut);
+    }
+  }
+
+  /** Cuts only the clients off from a node: its peers still see it. */
+  async blackholeForClients(node: ChaosNode, cut: boolean): Promise<void> {
+    await this.route(CLIENT_HOST, node.address, cut);
+  }
+
+  private async route(host: string, address: string, cut: boolean): Promise<void> {
+    if (cut) await this.network.cut(host, address);
+    else await this.network.heal(host, address);
+  }
+
+  /** Ends everything and removes hosts, disks and files. */
+  async close(keepFiles: boolean): Promise<void> {
+    for (const node of this.nodes) {
+      await node.disk.thaw();
+      await this.end(node, "SIGKILL");
+    }
+    await this.network.close([...this.nodes.map((node) => node.name), CLIENT_HOST]);
+    if (keepFiles) return;
+    for (const node of this.nodes) await node.disk.close();
+    await this.share.close();
+    await rm(this.folder, { recursive: true, force: true });
+  }
+}
