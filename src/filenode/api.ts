@@ -74,6 +74,8 @@ export interface NodeLease {
  */
 export interface FileNode {
   connect(peer: PeerInfo, notify: (response: v1.IFileResponse) => void): FileChannel;
+  /** The live channel that a session is attached to here, if any: for single calls of thin clients. */
+  channelOfSession(sessionId: number): FileChannel | undefined;
   /** Stops taking sessions, finishes what runs. */
   stop(): Promise<void>;
 }
@@ -86,6 +88,8 @@ export interface PeerInfo {
 
 /** One client connection. */
 export interface FileChannel {
+  /** The session that is attached to it, as far as proving one's right to it needs; null before Attach. */
+  readonly session: v1.ISessionRecord | null;
   /** Never rejects: errors are in the response. */
   call(request: v1.IFileRequest): Promise<v1.IFileResponse>;
   /** The connection is gone: what waits is cancelled, the session becomes disconnected. */

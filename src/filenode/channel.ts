@@ -10,7 +10,7 @@ import type { OwnedSession } from "./sessions.js";
 
 /** One client connection: a session is attached to at most one of them at a time. */
 export class Channel implements FileChannel {
-  private session: OwnedSession | null = null;
+  private owned: OwnedSession | null = null;
   private readonly calls = new Map<number, Call>();
   private closed = false;
 
@@ -23,8 +23,8 @@ export class Channel implements FileChannel {
     private readonly onClosed: (channel: Channel) => void,
   ) {}
 
-  get sessionId(): number {
-    return this.session?.id ?? 0;
+  get session(): v1.ISessionRecord | null {
+    return this.owned?.record ?? null;
   }
 
   async call(request: v1.IFileRequest): Promise<v1.IFileResponse> {
@@ -40,7 +40,7 @@ export class Channel implements FileChannel {
     if (this.closed) return;
     this.closed = true;
     this.onClosed(this);
-    const session = this.session;
+    const session = this.owned;
     if (session === null || session.channel !== this.id) return;
     session.channel = 0;
     void this.disconnect(session);
@@ -74,12 +74,12 @@ export class Channel implements FileChannel {
   }
 
   private ping(): Reply {
-    if (this.session === null) checkTakesSessions(this.core);
+    if (this.owned === null) checkTakesSessions(this.core);
     return { done: {} };
   }
 
   private async attach(request: v1.IAttachRequest): Promise<Reply> {
-    if (this.session !== null)
+    if (this.owned !== null)
       throw new HoldfastError(
         ErrorCode.INVALID_ARGUMENT,
         "this stream has a session already; open another stream",
@@ -94,14 +94,14 @@ export class Channel implements FileChannel {
       ? await openSession(this.core, this.peer, request.open)
       : await resumeSession(this.core, this.peer, context ?? {});
     if (this.closed) throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
-    this.session = session;
+    this.owned = session;
     session.channel = this.id;
     return { session: await sessionInfo(this.core, session) };
   }
 
   // The session must be this stream's and still be served here; a unary call proves that it may use it.
   private attached(request: v1.IFileRequest): OwnedSession {
-    const session = this.session;
+    const session = this.owned;
     if (session === null)
       throw new HoldfastError(ErrorCode.UNAUTHENTICATED, "no session on this connection yet", {
         next: "send attach first",

@@ -57,6 +57,11 @@ export class FileNodeImpl implements FileNode, EventsEnv {
     return channel;
   }
 
+  channelOfSession(sessionId: number): FileChannel | undefined {
+    const session = this.core.sessions.get(sessionId);
+    return session === undefined ? undefined : this.channelOf(session);
+  }
+
   async stop(): Promise<void> {
     this.core.stopping = true;
     for (const channel of this.channels.values())

@@ -1,0 +1,65 @@
+/**
+ * Until when a node holds its lease, from the answers of coordinators. A lease runs from the moment at which a heartbeat
+ * was sent, never from its answer: the promise may have been given right after the sending (design section 5).
+ */
+export class LeaseTerm {
+  private members: readonly string[] = [];
+  private readonly sentMs = new Map<number, number>();
+  private readonly grantedMs = new Map<string, number>();
+  private readonly refused = new Set<string>();
+  private majority = Number.POSITIVE_INFINITY;
+  private sequence = 0;
+  private endMs = Number.NEGATIVE_INFINITY;
+
+  constructor(
+    private readonly leaseMs: number,
+    private readonly marginMs: number,
+    /** Heartbeats whose answers still count. */
+    private readonly keptMax = 64,
+  ) {}
+
+  /** The coordinators that vote. `reported` is the largest number of voters that one of them has spoken of. */
+  setMembers(members: readonly string[], reported = 0): void {
+    this.members = members;
+    this.majority = Math.floor(Math.max(members.length, reported) / 2) + 1;
+    this.compute();
+  }
+
+  get memberCount(): number {
+    return this.members.length;
+  }
+
+  /** A new heartbeat leaves now: answers its number. */
+  sent(nowMs: number): number {
+    this.sequence += 1;
+    this.sentMs.set(this.sequence, nowMs);
+    this.sentMs.delete(this.sequence - this.keptMax);
+    return this.sequence;
+  }
+
+  granted(coordinator: string, sequence: number): void {
+    const sent = this.sentMs.get(sequence);
+    if (sent === undefined || sent <= (this.grantedMs.get(coordinator) ?? Number.NEGATIVE_INFINITY)) return;
+    this.grantedMs.set(coordinator, sent);
+    this.compute();
+  }
+
+  /** This coordinator gives this incarnation no lease any more. True when so many refuse that no majority is left. */
+  refusedBy(coordinator: string): boolean {
+    this.refused.add(coordinator);
+    const refusing = this.members.filter((member) => this.refused.has(member)).length;
+    return this.members.length > 0 && this.members.length - refusing < this.majority;
+  }
+
+  /** Milliseconds left at `nowMs`; zero or less: not held. */
+  leftMs(nowMs: number): number {
+    return this.endMs - nowMs;
+  }
+
+  private compute(): void {
+    const sent = this.members.map((member) => this.grantedMs.get(member) ?? Number.NEGATIVE_INFINITY);
+    sent.sort((a, b) => b - a);
+    const oldestOfMajority = sent[this.majority - 1] ?? Number.NEGATIVE_INFINITY;
+    this.endMs = oldestOfMajority + this.leaseMs - this.marginMs;
+  }
+}
