@@ -3,3 +3,4 @@ export type * from "./api.js";
 export { type ReplicaConfig, replicaDefaults, validateReplicaConfig } from "./config.js";
 export { EXIT_STORAGE_FAILED, type ReplicaDeps } from "./replica.js";
 export { createReplica, raftOptions } from "./restore.js";
+export { Ticker } from "./ticker.js";

@@ -1,0 +1,139 @@
+import type { ConfState } from "../raft/index.js";
+import type { Clock, Log } from "../runtime/api.js";
+import type { StateView } from "../state/index.js";
+import { v1 } from "../wire/index.js";
+import type { CoordinatorConfig } from "./config.js";
+
+/** Asks the world outside to confirm that a node can do no more harm; resolves with what it did. */
+export type Fence = (node: string, incarnation: number) => Promise<string>;
+
+/** What the detector needs. */
+export interface DetectorHost {
+  readonly config: CoordinatorConfig;
+  readonly clock: Clock;
+  readonly log: Log;
+  state(): StateView;
+  /** Configuration of the coordinators in force. */
+  conf(): ConfState;
+  /** True at a leader that may propose. */
+  ready(): boolean;
+  propose(command: v1.ICommand): Promise<v1.ICommandResult>;
+  /** Absent: nothing outside is asked. */
+  readonly fence?: Fence;
+}
+
+/** Who has revoked one incarnation, and when it was last heard of. */
+interface Suspect {
+  readonly incarnation: number;
+  readonly revokers: Set<number>;
+  /** The latest sign of life that any coordinator reports, on this clock. */
+  lastAliveMs: number;
+  underWay: boolean;
+  retryMs: number;
+}
+
+/** True when `who` holds a majority of each half of the configuration (design section 5). */
+export function isMajority(who: ReadonlySet<number>, conf: ConfState): boolean {
+  const half = (voters: readonly number[]): boolean =>
+    voters.filter((voter) => who.has(voter)).length > voters.length / 2;
+  return half(conf.voters) && (conf.votersOutgoing.length === 0 || half(conf.votersOutgoing));
+}
+
+/**
+ * At the leader: gathers revocations and, when a majority of coordinators has withdrawn its promise, proposes that the
+ * node is down. Every member gathers, because revocations come before an election is over; only a ready leader acts.
+ */
+export class FailureDetector {
+  private readonly suspects = new Map<string, Suspect>();
+  private readySinceMs = -Infinity;
+
+  constructor(private readonly host: DetectorHost) {}
+
+  /** A coordinator (this one included) has revoked its promise. */
+  revoked(from: number, revocation: v1.ILeaseRevoked): void {
+    const node = revocation.node ?? "";
+    const incarnation = Number(revocation.incarnation ?? 0);
+    if (!this.isUp(node, incarnation)) return;
+    let suspect = this.suspects.get(node);
+    if (suspect === undefined || suspect.incarnation !== incarnation) {
+      suspect = { incarnation, revokers: new Set(), lastAliveMs: -Infinity, underWay: false, retryMs: 0 };
+      this.suspects.set(node, suspect);
+    }
+    suspect.revokers.add(from);
+    const aliveMs = this.host.clock.monotonicMs() - (revocation.silentMs ?? 0);
+    if (aliveMs > suspect.lastAliveMs) suspect.lastAliveMs = aliveMs;
+    this.act(node, suspect);
+  }
+
+  /** Repeats what could not be done: no leader then, or no quorum. */
+  tick(): void {
+    for (const [node, suspect] of this.suspects) {
+      if (this.isUp(node, suspect.incarnation)) this.act(node, suspect);
+      else this.suspects.delete(node);
+    }
+  }
+
+  becameReady(): void {
+    this.readySinceMs = this.host.clock.monotonicMs();
+    this.tick();
+  }
+
+  private isUp(node: string, incarnation: number): boolean {
+    const record = this.host.state().node(node);
+    return (
+      record !== undefined &&
+      record.status === v1.NodeStatus.NODE_UP &&
+      Number(record.incarnation ?? 0) === incarnation
+    );
+  }
+
+  private act(node: string, suspect: Suspect): void {
+    const now = this.host.clock.monotonicMs();
+    if (suspect.underWay || now < suspect.retryMs || !this.host.ready()) return;
+    if (!isMajority(suspect.revokers, this.host.conf())) return;
+    suspect.underWay = true;
+    this.declareDown(node, suspect, now).then(
+      (error) => this.ended(suspect, error),
+      (error: unknown) => this.ended(suspect, String(error)),
+    );
+  }
+
+  private ended(suspect: Suspect, error: string | null): void {
+    suspect.underWay = false;
+    if (error === null) return;
+    suspect.retryMs = this.host.clock.monotonicMs() + this.host.config.nodeDownRetryMs;
+    this.host.log.warn({ error }, "a node could not be declared down yet");
+  }
+
+  private async declareDown(node: string, suspect: Suspect, startMs: number): Promise<string | null> {
+    const confirmed = this.host.fence === undefined ? "" : await this.host.fence(node, suspect.incarnation);
+    const now = this.host.clock.monotonicMs();
+    const phases = this.phases(suspect, startMs, now);
+    const nodeDown: v1.INodeDown = {
+      node,
+      incarnation: suspect.incarnation,
+      cause: "lease lapsed",
+      ...phases,
+      wallTime: new Date(this.host.clock.wallMs()).toISOString(),
+      fenceConfirmed: confirmed,
+    };
+    this.host.log.warn({ node, incarnation: suspect.incarnation, ...phases }, "node declared down");
+    const result = await this.host.propose({ nodeDown });
+    return result.error ? (result.error.message ?? "refused") : null;
+  }
+
+  /**
+   * Where the time went since the last sign of life. The lease and the election run side by side; what counts as
+   * election is only what was waited for beyond the lease. The parts add up to the whole.
+   */
+  private phases(suspect: Suspect, startMs: number, nowMs: number) {
+    const totalMs = Math.max(0, startMs - suspect.lastAliveMs);
+    const lapsedMs = suspect.lastAliveMs + this.host.config.leaseMs;
+    const electMs = Math.min(totalMs, Math.max(0, this.readySinceMs - lapsedMs));
+    return {
+      detectMs: Math.round(totalMs - electMs),
+      electMs: Math.round(electMs),
+      fenceMs: Math.round(nowMs - startMs),
+    };
+  }
+}

@@ -1,0 +1,124 @@
+import type {
+  handleBidiStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  sendUnaryData,
+  ServerDuplexStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  UntypedServiceImplementation,
+} from "@grpc/grpc-js";
+import type { Clock } from "../runtime/api.js";
+import { HoldfastError } from "../wire/errors.js";
+import { toServiceError } from "../wire/grpc-errors.js";
+import type { v1 } from "../wire/index.js";
+import type { Coordinator } from "./coordinator.js";
+
+type Unary<Request, Response> = handleUnaryCall<Request, Response>;
+
+/** The handlers of `services.Coordinator`. */
+export function coordinatorHandlers(coordinator: Coordinator, clock: Clock): UntypedServiceImplementation {
+  const deadline = (call: { getDeadline(): Date | number }): number | undefined =>
+    monotonicDeadline(call, clock);
+  const command =
+    <Request>(wrap: (request: Request) => v1.ICommand): Unary<Request, v1.ICommandResult> =>
+    (call: ServerUnaryCall<Request, v1.ICommandResult>, callback: sendUnaryData<v1.ICommandResult>) => {
+      coordinator.executeWith(wrap(call.request), deadline(call), (result) => {
+        if (result.error) callback(toServiceError(HoldfastError.fromDetail(result.error)));
+        else callback(null, result);
+      });
+    };
+  const handlers = {
+    execute: command((request: v1.ICommand) => request),
+    registerNode: command((registerNode: v1.IRegisterNode) => ({ registerNode })),
+    claimKey: command((claimKey: v1.IClaimKey) => ({ claimKey })),
+    storeKey: command((storeKey: v1.IStoreKey) => ({ storeKey })),
+    releaseKey: command((releaseKey: v1.IReleaseKey) => ({ releaseKey })),
+    beginEffect: command((beginEffect: v1.IBeginEffect) => ({ beginEffect })),
+    finishEffect: command((finishEffect: v1.IFinishEffect) => ({ finishEffect })),
+    query: ((call, callback) => {
+      void coordinator.query(call.request, deadline(call)).then((answer) => {
+        if (answer.error) callback(toServiceError(HoldfastError.fromDetail(answer.error)));
+        else callback(null, answer);
+      });
+    }) satisfies Unary<v1.IStateQuery, v1.IStateAnswer>,
+    getKey: ((call, callback) => {
+      void coordinator.query({ key: call.request.key ?? "" }, deadline(call)).then((answer) => {
+        const key = answer.keys?.[0];
+        if (answer.error || key === undefined)
+          callback(
+            toServiceError(HoldfastError.fromDetail(answer.error ?? { message: "the key is missing" })),
+          );
+        else callback(null, { revision: answer.revision ?? 0, key });
+      });
+    }) satisfies Unary<v1.IGetKeyRequest, v1.ICommandResult>,
+    stream: ((call) => serveStream(coordinator, call)) satisfies handleBidiStreamingCall<
+      v1.ICoordinatorRequest,
+      v1.ICoordinatorResponse
+    >,
+    heartbeat: ((call) => {
+      call.on("data", (request: v1.IHeartbeatRequest) => call.write(coordinator.heartbeat(request)));
+      call.on("end", () => call.end());
+      call.on("error", () => undefined);
+    }) satisfies handleBidiStreamingCall<v1.IHeartbeatRequest, v1.IHeartbeatResponse>,
+    watch: ((call) => serveWatch(coordinator, call)) satisfies handleServerStreamingCall<
+      v1.IWatchRequest,
+      v1.IWatchResponse
+    >,
+  };
+  return handlers as unknown as UntypedServiceImplementation;
+}
+
+/** The caller's deadline on the monotonic clock; undefined when it set none. */
+function monotonicDeadline(call: { getDeadline(): Date | number }, clock: Clock): number | undefined {
+  const deadline = call.getDeadline();
+  const wall = typeof deadline === "number" ? deadline : deadline.getTime();
+  return Number.isFinite(wall) ? clock.monotonicMs() + (wall - clock.wallMs()) : undefined;
+}
+
+/** Commands and queries in, answers out as they come; reading stops while too many are under way. */
+function serveStream(
+  coordinator: Coordinator,
+  call: ServerDuplexStream<v1.ICoordinatorRequest, v1.ICoordinatorResponse>,
+): void {
+  const max = coordinator.config.streamInFlightMax;
+  let inFlight = 0;
+  let ended = false;
+  let open = true;
+  const answer = (response: v1.ICoordinatorResponse): void => {
+    inFlight--;
+    if (open) call.write(response);
+    if (inFlight === max - 1) call.resume();
+    if (ended && inFlight === 0) call.end();
+  };
+  call.on("data", (request: v1.ICoordinatorRequest) => {
+    const id = request.id ?? 0;
+    if (++inFlight >= max) call.pause();
+    if (request.query) void coordinator.query(request.query).then((result) => answer({ id, answer: result }));
+    else
+      coordinator.executeWith(request.command ?? NO_COMMAND, undefined, (result) => answer({ id, result }));
+  });
+  call.on("end", () => {
+    ended = true;
+    if (inFlight === 0) call.end();
+  });
+  const gone = (): void => void (open = false);
+  call.on("cancelled", gone);
+  call.on("error", gone);
+}
+
+const NO_COMMAND: v1.ICommand = {};
+
+function serveWatch(
+  coordinator: Coordinator,
+  call: ServerWritableStream<v1.IWatchRequest, v1.IWatchResponse>,
+): void {
+  const { fromRevision, node, kinds } = call.request;
+  const filter = { node: node ?? "", kinds: new Set(kinds ?? []) };
+  const watch = coordinator.hub.watch(Number(fromRevision ?? 0), filter, (response) => call.write(response));
+  call.on("drain", () => watch.resume());
+  const end = (): void => coordinator.hub.unwatch(watch);
+  call.on("cancelled", end);
+  call.on("error", end);
+  call.on("close", end);
+}

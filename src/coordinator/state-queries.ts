@@ -1,0 +1,100 @@
+import type { StateView } from "../state/index.js";
+import { ErrorCode, errorDetail } from "../wire/errors.js";
+import type { v1 } from "../wire/index.js";
+
+/** Answers a query from the local state, which is as fresh as `revision` says. */
+export function answerQuery(query: v1.IStateQuery, state: StateView, revision: number): v1.IStateAnswer {
+  if (query.sessionId) return sessionAnswer(state, Number(query.sessionId), revision);
+  if (query.handleId && query.handleId.length > 0) return handleAnswer(state, query.handleId, revision);
+  if (query.key) return keyAnswer(state, query.key, revision);
+  if (query.file) return fileAnswer(state, query.file, revision);
+  if (query.nodes) return { revision, nodes: [...state.nodes()], members: [...state.members()] };
+  if (query.owned) return ownedAnswer(state, query.owned, revision);
+  if (query.cluster) return { revision, cluster: state.cluster(), members: [...state.members()] };
+  return { revision, error: errorDetail(ErrorCode.INVALID_ARGUMENT, "the query has no body") };
+}
+
+/** All that a new owner of the session has to know. */
+function sessionAnswer(state: StateView, id: number, revision: number): v1.IStateAnswer {
+  const session = state.session(id);
+  if (session === undefined)
+    return { revision, error: errorDetail(ErrorCode.UNKNOWN_SESSION, `there is no session ${id}`) };
+  const handles = [...state.handlesOfSession(id)];
+  const own = new Set(handles.map((handle) => hex(handle.id)));
+  const leases = new Map<string, v1.ILeaseRecord>();
+  const files = new Map<string, v1.IHandleRecord>();
+  for (const handle of handles) {
+    const { clientGuid, leaseKey } = handle;
+    if (clientGuid && leaseKey && leaseKey.length > 0) {
+      const lease = state.lease(clientGuid, leaseKey);
+      if (lease !== undefined) leases.set(hex(leaseKey), lease);
+    }
+    files.set(`${handle.share}\0${handle.fileId || handle.path}`, handle);
+  }
+  const locks: v1.IFileLock[] = [];
+  for (const { share, fileId, path } of files.values())
+    for (const lock of fileLocks(state, share ?? "", fileId || path || ""))
+      if (!own.has(hex(lock.handleId))) locks.push(lock);
+  return {
+    revision,
+    sessions: [session],
+    handles,
+    leases: [...leases.values()],
+    effects: [...state.effects()].filter((effect) => Number(effect.sessionId ?? 0) === id),
+    pending: [...state.pending()].filter((pending) => Number(pending.sessionId ?? 0) === id),
+    locks,
+  };
+}
+
+function handleAnswer(state: StateView, id: Uint8Array, revision: number): v1.IStateAnswer {
+  const handle = state.handle(id);
+  if (handle === undefined)
+    return { revision, error: errorDetail(ErrorCode.UNKNOWN_HANDLE, `there is no handle ${hex(id)}`) };
+  const session = state.session(Number(handle.sessionId ?? 0));
+  return { revision, handles: [handle], sessions: session === undefined ? [] : [session] };
+}
+
+function keyAnswer(state: StateView, key: string, revision: number): v1.IStateAnswer {
+  const record = state.key(key);
+  if (record !== undefined) return { revision, keys: [record] };
+  return { revision, error: errorDetail(ErrorCode.UNKNOWN_KEY, `there is no key ${key}`) };
+}
+
+function fileAnswer(state: StateView, file: v1.IFileQuery, revision: number): v1.IStateAnswer {
+  const share = file.share ?? "";
+  const path = file.path ?? "";
+  return { revision, handles: [...state.handlesOfFile(share, path)], locks: fileLocks(state, share, path) };
+}
+
+function fileLocks(state: StateView, share: string, file: string): v1.IFileLock[] {
+  const locks: v1.IFileLock[] = [];
+  for (const handle of state.handlesOfFile(share, file))
+    for (const { offset, length, exclusive } of handle.locks ?? [])
+      locks.push({
+        handleId: handle.id ?? NO_BYTES,
+        offset: offset ?? 0,
+        length: length ?? 0,
+        exclusive: exclusive ?? false,
+      });
+  return locks;
+}
+
+/** What a node incarnation has to look after. */
+function ownedAnswer(state: StateView, owned: v1.IOwnedQuery, revision: number): v1.IStateAnswer {
+  const node = owned.node ?? "";
+  const incarnation = Number(owned.incarnation ?? 0);
+  const of = (record: { ownerIncarnation?: number | null }): boolean =>
+    Number(record.ownerIncarnation ?? 0) === incarnation;
+  return {
+    revision,
+    sessions: [...state.sessionsOf(node)].filter(of),
+    effects: [...state.effects()].filter((effect) => effect.owner === node && of(effect)),
+    keys: [...state.keysOf(node)].filter(of),
+  };
+}
+
+const NO_BYTES = new Uint8Array(0);
+
+function hex(bytes: Uint8Array | null | undefined): string {
+  return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex") : "";
+}

@@ -1,0 +1,194 @@
+import assert from "node:assert/strict";
+import { coordinatorDefaults } from "../../src/coordinator/config.js";
+import { FailureDetector, isMajority } from "../../src/coordinator/failure-detector.js";
+import { LeasePromises } from "../../src/coordinator/lease-promises.js";
+import { nullLog } from "../../src/runtime/index.js";
+import type { StateView } from "../../src/state/index.js";
+import { ErrorCode } from "../../src/wire/errors.js";
+import { v1 } from "../../src/wire/index.js";
+import { conf } from "../replica/cluster.js";
+import { World } from "../replica/world.js";
+
+const config = { ...coordinatorDefaults, raftId: 1, name: "n1", clusterId: "test" };
+
+/** A state that holds nodes and nothing else. */
+function nodes(...records: v1.INodeRecord[]) {
+  const byName = new Map(records.map((r) => [r.name ?? "", r]));
+  const view = {
+    node: (name: string) => byName.get(name),
+    nodes: () => byName.values(),
+  } as unknown as StateView;
+  return { byName, view };
+}
+
+const up = (name: string, incarnation = 1): v1.INodeRecord => ({
+  name,
+  incarnation,
+  status: v1.NodeStatus.NODE_UP,
+});
+const beat = (node: string, incarnation = 1, leaseMs = 1000) => ({ node, incarnation, sequence: 1, leaseMs });
+
+describe("lease promises", () => {
+  it("are kept for one lease from the receipt of a heartbeat and then withdrawn for ever", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    const promises = new LeasePromises(config, world.clock, () => view);
+    assert.equal(promises.heartbeat(beat("a"), 3).granted, true);
+    await world.pass(999);
+    assert.deepEqual(promises.revoked(), []);
+    assert.equal(promises.heartbeat(beat("a"), 3).granted, true);
+    await world.pass(1000);
+    assert.deepEqual(promises.revoked(), [], "exactly one lease is still inside the promise");
+    await world.pass(1);
+    assert.deepEqual(
+      promises.revoked().map((r) => [r.node, r.incarnation, r.silentMs]),
+      [["a", 1, 1001]],
+    );
+    const late = promises.heartbeat(beat("a"), 3);
+    assert.equal(late.granted, false);
+    assert.equal(late.error?.code, ErrorCode.LEASE_LOST);
+  });
+
+  it("grant again between the lapse and the look that revokes: only a revocation is final", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    const promises = new LeasePromises(config, world.clock, () => view);
+    promises.heartbeat(beat("a"), 3);
+    await world.pass(1_500);
+    assert.equal(promises.heartbeat(beat("a"), 3).granted, true);
+    assert.deepEqual(promises.revoked(), []);
+  });
+
+  it("of a restarted coordinator revoke nothing for one lease", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    await world.pass(60_000);
+    const promises = new LeasePromises(config, world.clock, () => view);
+    assert.deepEqual(promises.revoked(), []);
+    await world.pass(1_000);
+    assert.deepEqual(promises.revoked(), []);
+    await world.pass(1);
+    assert.equal(promises.revoked().length, 1);
+  });
+
+  it("are refused to unknown, older, later and fallen incarnations, each with its reason", () => {
+    const world = new World();
+    const { byName, view } = nodes(up("a", 5));
+    const promises = new LeasePromises(config, world.clock, () => view);
+    const code = (request: v1.IHeartbeatRequest) => promises.heartbeat(request, 3).error?.code;
+    assert.equal(code(beat("b")), ErrorCode.UNKNOWN_NODE);
+    assert.equal(code(beat("a", 4)), ErrorCode.LEASE_LOST);
+    assert.equal(code(beat("a", 6)), ErrorCode.UNKNOWN_NODE);
+    assert.equal(code(beat("a", 5)), undefined);
+    assert.equal(code(beat("a", 5, 1001)), ErrorCode.INVALID_ARGUMENT);
+    byName.set("a", { ...up("a", 5), status: v1.NodeStatus.NODE_DOWN });
+    assert.equal(code(beat("a", 5)), ErrorCode.LEASE_LOST);
+    byName.set("a", up("a", 6));
+    assert.equal(code(beat("a", 6)), undefined);
+  });
+
+  it("begin afresh for a new incarnation of a revoked node", async () => {
+    const world = new World();
+    const { byName, view } = nodes(up("a"));
+    const promises = new LeasePromises(config, world.clock, () => view);
+    promises.heartbeat(beat("a"), 3);
+    await world.pass(1_001);
+    assert.equal(promises.revoked().length, 1);
+    byName.set("a", up("a", 2));
+    assert.deepEqual(promises.revoked(), []);
+    assert.equal(promises.heartbeat(beat("a", 2), 3).granted, true);
+  });
+});
+
+describe("failure detector", () => {
+  function detector(world: World, view: StateView, voters = conf(1, 2, 3), ready = () => true) {
+    const proposed: v1.INodeDown[] = [];
+    let answer: v1.ICommandResult = {};
+    const made = new FailureDetector({
+      config,
+      clock: world.clock,
+      log: nullLog,
+      state: () => view,
+      conf: () => voters,
+      ready,
+      propose: (command) => {
+        if (command.nodeDown) proposed.push(command.nodeDown);
+        return Promise.resolve(answer);
+      },
+    });
+    return { made, proposed, answer: (next: v1.ICommandResult) => (answer = next) };
+  }
+
+  it("needs a majority of each half of the configuration", () => {
+    const joint = { ...conf(1, 2, 3), votersOutgoing: [3, 4, 5] };
+    const table: [number[], boolean][] = [
+      [[1, 2], false],
+      [[1, 2, 3], false],
+      [[1, 2, 3, 4], true],
+      [[1, 3, 4], true],
+      [[3, 4, 5], false],
+    ];
+    for (const [who, expected] of table) assert.equal(isMajority(new Set(who), joint), expected, String(who));
+    assert.equal(isMajority(new Set([1]), conf(1, 2)), false);
+    assert.equal(isMajority(new Set([1, 2]), conf(1, 2, 3, 4)), false, "half is no majority");
+    assert.equal(isMajority(new Set([7, 8, 9]), conf(1, 2, 3)), false, "strangers do not count");
+  });
+
+  it("declares a node down once, by a majority, with the time since its last sign of life", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"), up("b"));
+    const { made, proposed } = detector(world, view);
+    await world.pass(5_000);
+    made.revoked(1, { node: "a", incarnation: 1, silentMs: 1010 });
+    made.revoked(1, { node: "a", incarnation: 1, silentMs: 1010 });
+    assert.equal(proposed.length, 0, "one coordinator is not two");
+    made.revoked(2, { node: "a", incarnation: 1, silentMs: 1005 });
+    await world.pass(1);
+    assert.equal(proposed.length, 1);
+    assert.equal(proposed[0]?.node, "a");
+    assert.equal(proposed[0]?.detectMs, 1005);
+    assert.equal(proposed[0]?.electMs, 0);
+    made.revoked(3, { node: "a", incarnation: 1, silentMs: 1005 });
+  });
+
+  it("ignores revocations of incarnations that are not up", async () => {
+    const world = new World();
+    const { view } = nodes(up("a", 2));
+    const { made, proposed } = detector(world, view);
+    for (const from of [1, 2, 3]) made.revoked(from, { node: "a", incarnation: 1, silentMs: 9999 });
+    await world.pass(1);
+    assert.equal(proposed.length, 0);
+  });
+
+  it("waits for an election and counts what it cost beyond the lease", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    let ready = false;
+    const { made, proposed } = detector(world, view, conf(1, 2, 3), () => ready);
+    await world.pass(1_050);
+    for (const from of [1, 2]) made.revoked(from, { node: "a", incarnation: 1, silentMs: 1050 });
+    await world.pass(200);
+    assert.equal(proposed.length, 0);
+    ready = true;
+    made.becameReady();
+    await world.pass(1);
+    assert.equal(proposed.length, 1);
+    assert.equal(proposed[0]?.electMs, 250);
+    assert.equal(proposed[0]?.detectMs, 1000);
+  });
+
+  it("tries again when the proposal failed", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    const { made, proposed, answer } = detector(world, view);
+    answer({ error: { code: ErrorCode.NO_QUORUM, message: "no" } });
+    for (const from of [1, 2]) made.revoked(from, { node: "a", incarnation: 1, silentMs: 1050 });
+    await world.pass(1);
+    made.tick();
+    assert.equal(proposed.length, 1, "not before the retry interval");
+    answer({});
+    await world.pass(config.nodeDownRetryMs);
+    made.tick();
+    assert.equal(proposed.length, 2);
+  });
+});
