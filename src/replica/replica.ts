@@ -232,9 +232,9 @@ export class ReplicaNode implements Replica, ApplyHost {
   private act(effects: Effects): void {
     if (effects.role !== null) this.roleChanged(effects.role);
     this.outbox.send(effects.messages);
+    this.queue.push(effects.committed);
     if (effects.persist !== null) this.persist(effects.persist);
     for (const { to, meta, message } of effects.snapshotTo) this.sender.send(to, meta, message);
-    this.queue.push(effects.committed);
     for (const { request, index } of effects.reads) this.reads.ready(request, index, this.position.index);
     for (const { request } of effects.failedReads) {
       this.reads.failed(request);
