@@ -16,6 +16,7 @@ import { nullLog, nullMeter } from "../runtime/memory.js";
 import { realRandom } from "../runtime/random.js";
 import { SessionEngine } from "./engine.js";
 import { GrpcClientNetwork } from "./grpc-network.js";
+import { type KeyServer, ResumeKeys } from "./keys.js";
 import { type ClientOptions, resolveOptions } from "./options.js";
 import { Session } from "./session.js";
 import type { ClientNetwork } from "./transport-api.js";
@@ -29,6 +30,7 @@ export type { ReadContentOptions, WriteContentOptions } from "./content.js";
 export type { SessionEvents } from "./events.js";
 export { GrpcClientNetwork } from "./grpc-network.js";
 export { Handle, type ByteRange, type LockOptions } from "./handle.js";
+export { ResumeKeys, type KeyCallOptions, type KeyServer } from "./keys.js";
 export type { ClientOptions } from "./options.js";
 export type { Outcome } from "./outcomes.js";
 export { parsePath, type FilePath } from "./paths.js";
@@ -60,6 +62,16 @@ export async function connectOver(
     throw error;
   }
   return new Session(engine, runtime, onEnd);
+}
+
+/** Resume keys for a file server of one's own; see `ResumeKeys`. Connects at the first call. */
+export function connectKeys(options: ClientOptions & KeyServer): ResumeKeys {
+  const runtime = processRuntime();
+  const { server, incarnation, ...client } = options;
+  const network = new GrpcClientNetwork(runtime.clock);
+  return new ResumeKeys(network, runtime, resolveOptions(client), { server, incarnation }, () =>
+    network.close(),
+  );
 }
 
 /** Clock, timers and randomness of this process; timers keep it alive while calls wait. */

@@ -96,7 +96,7 @@ function hex(bytes: Uint8Array | null | undefined): string {
 
 class FakeStream {
   attached = false;
-  constructor(readonly out: ServerStream) {}
+  constructor(readonly out: ServerStream<v1.IFileResponse>) {}
 }
 
 /** A node of the fake cluster. */
@@ -107,11 +107,11 @@ export class FakeNode {
     readonly name: string,
   ) {}
 
-  accept(out: ServerStream) {
+  accept(out: ServerStream<v1.IFileResponse>) {
     const stream = new FakeStream(out);
     this.streams.add(stream);
     return {
-      onMessage: (request: v1.FileRequest) => this.#onMessage(stream, request),
+      onMessage: (request: v1.IFileRequest) => this.#onMessage(stream, request as v1.FileRequest),
       onClosed: () => this.#forget(stream),
     };
   }

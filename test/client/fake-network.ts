@@ -9,15 +9,26 @@ import type { World } from "./world.js";
  */
 export type Reachability = "up" | "refuse" | "blackhole" | "mute";
 
-/** The server's side of one stream. */
-export interface ServerStream {
-  send(message: v1.IFileResponse): void;
+/** The server's side of one stream: what it sends. */
+export interface ServerStream<Response> {
+  send(message: Response): void;
   end(reason: string): void;
 }
 
-/** What stands behind an address. */
-export interface ServerEnd {
-  accept(stream: ServerStream): { onMessage(request: v1.FileRequest): void; onClosed(): void };
+/** The server's side of one stream: what it gets. */
+export interface ServerSide<Request> {
+  onMessage(request: Request): void;
+  onClosed(): void;
+}
+
+/** A service behind an address. */
+export interface ServerEnd<Request, Response> {
+  accept(stream: ServerStream<Response>): ServerSide<Request>;
+}
+
+interface Codec<T> {
+  encode(message: T): { finish(): Uint8Array };
+  decode(bytes: Uint8Array): T;
 }
 
 interface Open {
@@ -25,6 +36,14 @@ interface Open {
   closed: boolean;
   readonly drop: (reason: string) => void;
 }
+
+/** A service that is not there: it ends every stream. */
+export const NOBODY = {
+  accept(stream: ServerStream<never>) {
+    stream.end("no such service");
+    return { onMessage() {}, onClosed() {} };
+  },
+};
 
 /** One address. */
 export class FakeAddress {
@@ -34,7 +53,8 @@ export class FakeAddress {
   openStreams = 0;
   constructor(
     readonly address: string,
-    readonly server: ServerEnd,
+    readonly server: ServerEnd<v1.IFileRequest, v1.IFileResponse>,
+    readonly coordinator: ServerEnd<v1.ICoordinatorRequest, v1.ICoordinatorResponse> = NOBODY,
   ) {}
 }
 
@@ -45,8 +65,12 @@ export class FakeNetwork implements ClientNetwork {
 
   constructor(readonly world: World) {}
 
-  add(address: string, server: ServerEnd): FakeAddress {
-    const node = new FakeAddress(address, server);
+  add(
+    address: string,
+    server: ServerEnd<v1.IFileRequest, v1.IFileResponse>,
+    coordinator?: ServerEnd<v1.ICoordinatorRequest, v1.ICoordinatorResponse>,
+  ): FakeAddress {
+    const node = new FakeAddress(address, server, coordinator);
     this.nodes.set(address, node);
     return node;
   }
@@ -61,6 +85,12 @@ export class FakeNetwork implements ClientNetwork {
     timeoutMs: number,
     events: StreamEvents<v1.IFileResponse>,
   ): Promise<ClientStream<v1.IFileRequest>> {
+    return this.#dial(address, timeoutMs, (node) =>
+      this.#stream(node, (stream) => node.server.accept(stream), v1.FileRequest, v1.FileResponse, events),
+    );
+  }
+
+  #dial<T>(address: string, timeoutMs: number, open: (node: FakeAddress) => T): Promise<T> {
     const node = this.nodes.get(address);
     return new Promise((resolve, reject) => {
       const fail = (code: ErrorCode, why: string) => reject(new HoldfastError(code, `${address}: ${why}`));
@@ -70,7 +100,7 @@ export class FakeNetwork implements ClientNetwork {
         return this.world.after(timeoutMs, () => fail(ErrorCode.DEADLINE_EXCEEDED, "no connection"));
       this.world.after(node.delayMs * 2, () => {
         if (node.reachability === "refuse") fail(ErrorCode.NOT_READY, "refused");
-        else resolve(this.#stream(node, events));
+        else resolve(open(node));
       });
     });
   }
@@ -79,11 +109,29 @@ export class FakeNetwork implements ClientNetwork {
     throw new Error("not used here");
   }
 
-  openCoordinatorStream(): Promise<ClientStream<v1.ICoordinatorRequest>> {
-    throw new Error("not used here");
+  openCoordinatorStream(
+    address: string,
+    timeoutMs: number,
+    events: StreamEvents<v1.ICoordinatorResponse>,
+  ): Promise<ClientStream<v1.ICoordinatorRequest>> {
+    return this.#dial(address, timeoutMs, (node) =>
+      this.#stream(
+        node,
+        (stream) => node.coordinator.accept(stream),
+        v1.CoordinatorRequest,
+        v1.CoordinatorResponse,
+        events,
+      ),
+    );
   }
 
-  #stream(node: FakeAddress, events: StreamEvents<v1.IFileResponse>): ClientStream<v1.IFileRequest> {
+  #stream<In, Out>(
+    node: FakeAddress,
+    accept: (stream: ServerStream<In>) => ServerSide<Out>,
+    requests: Codec<Out>,
+    responses: Codec<In>,
+    events: StreamEvents<In>,
+  ): ClientStream<Out> {
     const { world } = this;
     node.openStreams += 1;
     const close = (tell: () => void) => {
@@ -95,11 +143,11 @@ export class FakeNetwork implements ClientNetwork {
     };
     const passes = (direction: "in" | "out") =>
       node.reachability === "up" || (node.reachability === "mute" && direction === "in");
-    const server = node.server.accept({
+    const server = accept({
       send: (message) => {
-        const bytes = v1.FileResponse.encode(message).finish();
+        const bytes = responses.encode(message).finish();
         world.after(node.delayMs, () => {
-          if (!open.closed && passes("out")) events.onMessage(v1.FileResponse.decode(bytes));
+          if (!open.closed && passes("out")) events.onMessage(responses.decode(bytes));
         });
       },
       end: (reason) => world.after(node.delayMs, () => close(() => events.onClosed(reason))),
@@ -117,9 +165,9 @@ export class FakeNetwork implements ClientNetwork {
     return {
       congested: false,
       send: (message) => {
-        const bytes = v1.FileRequest.encode(message).finish();
+        const bytes = requests.encode(message).finish();
         world.after(node.delayMs, () => {
-          if (!open.closed && passes("in")) server.onMessage(v1.FileRequest.decode(bytes));
+          if (!open.closed && passes("in")) server.onMessage(requests.decode(bytes));
         });
       },
       close: () => close(() => server.onClosed()),
