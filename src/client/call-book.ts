@@ -224,8 +224,11 @@ export class CallBook {
 
   #refused(call: Call, error: HoldfastError): void {
     call.lastError = error;
-    if (call.cancelling !== null && error.code === ErrorCode.CANCELLED)
-      return this.#settle(call, call.cancelling);
+    if (error.code === ErrorCode.CANCELLED && (call.cancelling !== null || call.abandoned))
+      return this.#settle(call, call.cancelling ?? error);
+    // The node stopped waiting for a write that it had begun.
+    if (error.code === ErrorCode.DEADLINE_EXCEEDED && call.spec.repeatable)
+      return this.#settle(call, unknownOutcome("", error.message));
     const reaction = reactionTo(error.code);
     if (error.code === ErrorCode.OUTCOME_UNKNOWN) call.uncertain = true;
     switch (reaction) {

@@ -26,6 +26,8 @@ const REACTIONS = new Map<ErrorCode, Reaction>([
   [ErrorCode.NOT_OWNER, "elsewhere"],
   [ErrorCode.STALE_EPOCH, "elsewhere"],
   [ErrorCode.STOPPING, "elsewhere"],
+  // Not cancelled by us: this stream was superseded, or its node gave up what waited on it.
+  [ErrorCode.CANCELLED, "elsewhere"],
   [ErrorCode.USER_SESSION_DELETED, "elsewhere"],
   [ErrorCode.UNKNOWN_SESSION, "elsewhere"],
   [ErrorCode.FILE_CLOSED, "reclaim"],

@@ -1,0 +1,80 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { spawn } from "node:child_process";
+
+/** What h2load saw. It knows nothing of gRPC: whether the calls did their work must be checked by other means. */
+export interface H2LoadResult {
+  readonly opsPerSecond: number;
+  readonly requests: number;
+  readonly failed: number;
+  readonly meanMs: number;
+  readonly maxMs: number;
+}
+
+/** True if a program of this name can be run. */
+export function isInstalled(program: string, flag = "--version"): boolean {
+  return spawnSync(program, [flag], { stdio: "ignore" }).status === 0;
+}
+
+/** The same unary gRPC request over and over, `clients` connections with `streams` at once on each. */
+export async function h2load(options: {
+  readonly address: string;
+  readonly path: string;
+  readonly message: Uint8Array;
+  readonly requests: number;
+  readonly clients: number;
+  readonly streams: number;
+}): Promise<H2LoadResult> {
+  const folder = mkdtempSync(join(tmpdir(), "h2load-"));
+  try {
+    const body = join(folder, "body");
+    const frame = Buffer.alloc(5 + options.message.length);
+    frame.writeUInt32BE(options.message.length, 1);
+    frame.set(options.message, 5);
+    writeFileSync(body, frame);
+    const text = await run([
+      ...["-n", String(options.requests), "-c", String(options.clients), "-m", String(options.streams)],
+      ...["-d", body, "-H", "content-type: application/grpc", "-H", "te: trailers"],
+      `http://${options.address}${options.path}`,
+    ]);
+    return parse(text);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+function run(args: readonly string[]): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const child = spawn("h2load", args, { stdio: ["ignore", "pipe", "pipe"] });
+    let text = "";
+    child.stdout.on("data", (part: Buffer) => (text += part.toString()));
+    child.stderr.on("data", (part: Buffer) => (text += part.toString()));
+    child.once("error", reject);
+    child.once("close", (code) =>
+      code === 0 ? resolve(text) : reject(new Error(`h2load ended with ${code}: ${text}`)),
+    );
+  });
+}
+
+function parse(text: string): H2LoadResult {
+  const rate = /finished in .*?, ([\d.]+) req\/s/.exec(text);
+  const counts = /requests: (\d+) total.*?(\d+) succeeded, (\d+) failed/.exec(text);
+  const times = /time for request:\s+\S+\s+(\S+)\s+(\S+)/.exec(text);
+  if (rate === null || counts === null || times === null)
+    throw new Error(`h2load said something unknown:\n${text}`);
+  return {
+    opsPerSecond: Number(rate[1]),
+    requests: Number(counts[2]),
+    failed: Number(counts[3]),
+    maxMs: milliseconds(times[1] as string),
+    meanMs: milliseconds(times[2] as string),
+  };
+}
+
+function milliseconds(text: string): number {
+  const value = Number.parseFloat(text);
+  if (text.endsWith("us")) return value / 1_000;
+  return text.endsWith("ms") ? value : value * 1_000;
+}

@@ -1,0 +1,79 @@
+/**
+ * Durable operations a second and their latency, on a real three-node cluster of processes, beside etcd in the same run
+ * where it is installed. One operation: 256 bytes of state under a key, answered once a quorum has it on disk.
+ */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { startEtcd } from "./etcd-cluster.js";
+import { etcdH2Load, etcdLoad } from "./etcd-load.js";
+import { isInstalled } from "./h2load.js";
+import { startHoldfast } from "./holdfast-cluster.js";
+import { h2Load, handleLoad, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
+import { machine, print, ratios } from "./report.js";
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: process.env["BENCH_SECONDS"] ?? "4" },
+    levels: { type: "string", default: "1,16,64,256" },
+    profile: { type: "string" },
+    "no-etcd": { type: "boolean", default: false },
+    "no-unary": { type: "boolean", default: false },
+    json: { type: "string", default: process.env["JSON"] ?? "" },
+  },
+});
+const plan: Plan = {
+  seconds: Number(values.seconds),
+  levels: values.levels.split(",").map(Number),
+  value: Buffer.alloc(256, 7),
+};
+const WARM_SECONDS = 3;
+const H2LOAD_REQUESTS = 20_000;
+
+const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
+const profile = values.profile === undefined ? null : resolve(values.profile);
+if (profile !== null) mkdirSync(profile, { recursive: true });
+try {
+  const rows = await measure();
+  const claims = ratios(rows);
+  const where = machine();
+  print(rows, claims, where);
+  if (values.json !== "")
+    writeFileSync(
+      values.json,
+      `${JSON.stringify({ schemaVersion: 1, machine: where, seconds: plan.seconds, rows, claims }, null, 2)}\n`,
+    );
+  if (profile !== null) console.log(`CPU profiles of the nodes are in ${profile}`);
+  // A figure below its target is a result; an operation that failed is not.
+  process.exitCode = rows.some((row) => row.errors > 0) ? 1 : 0;
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+async function measure(): Promise<Row[]> {
+  const rows: Row[] = [];
+  const withH2Load = isInstalled("h2load");
+  const cluster = await startHoldfast(join(folder, "holdfast"), profile);
+  try {
+    rows.push(...(await streamLoad(cluster, plan, WARM_SECONDS)));
+    if (!values["no-unary"]) rows.push(...(await unaryLoad(cluster, plan)));
+    if (withH2Load) rows.push(await h2Load(cluster, plan, H2LOAD_REQUESTS));
+    rows.push(...(await handleLoad(cluster, plan)));
+  } finally {
+    await cluster.stop();
+  }
+  if (values["no-etcd"] || !isInstalled("etcd")) {
+    console.log("etcd is not measured: it is not installed, or was left out");
+    return rows;
+  }
+  const etcd = await startEtcd(join(folder, "etcd"));
+  try {
+    rows.push(...(await etcdLoad(etcd, plan, WARM_SECONDS)));
+    if (withH2Load) rows.push(await etcdH2Load(etcd, plan, H2LOAD_REQUESTS));
+  } finally {
+    await etcd.stop();
+  }
+  if (!withH2Load) console.log("h2load is not installed (nghttp2-client): no figures from it");
+  return rows;
+}

@@ -1,0 +1,115 @@
+import { execFileSync } from "node:child_process";
+import { cpus, totalmem } from "node:os";
+import Table from "cli-table3";
+import type { Row } from "./holdfast-load.js";
+
+/** Where figures were measured; without it they mean nothing. */
+export interface Machine {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly node: string;
+  readonly kernel: string;
+  readonly note: string;
+}
+
+export function machine(): Machine {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+    kernel: execFileSync("uname", ["-sr"]).toString().trim(),
+    note: "client, three nodes and whatever else runs share these cores",
+  };
+}
+
+/** One claim that the figures are held against. */
+export interface Ratio {
+  readonly what: string;
+  readonly value: number;
+  readonly wanted: string;
+  readonly met: boolean;
+}
+
+/** The comparisons that can be made from what was measured. */
+export function ratios(rows: readonly Row[]): Ratio[] {
+  const find = (target: string, operation: string, inFlight: number) =>
+    rows.find(
+      (row) => row.target === target && row.operation.includes(operation) && row.inFlight === inFlight,
+    );
+  const found: Ratio[] = [];
+  const compare = (what: string, a: number | undefined, b: number | undefined, atLeast: number) => {
+    if (!a || !b) return;
+    found.push({ what, value: a / b, wanted: `at least ${atLeast}`, met: a / b >= atLeast });
+  };
+  const atMost = (what: string, ms: number | undefined, limitMs: number) => {
+    if (ms === undefined) return;
+    found.push({ what, value: ms, wanted: `at most ${limitMs}`, met: ms <= limitMs });
+  };
+  for (const level of [1, 16, 64, 256])
+    compare(
+      `operations/s at ${level} in flight, library stream against etcd`,
+      find("holdfast", "stream", level)?.opsPerSecond,
+      find("etcd", "grpc-js", level)?.opsPerSecond,
+      level === 64 ? 2 : 1,
+    );
+  compare(
+    "etcd's p50 against ours at 1 in flight",
+    find("etcd", "grpc-js", 1)?.p50Ms,
+    find("holdfast", "stream", 1)?.p50Ms,
+    1,
+  );
+  compare(
+    "operations/s, h2load against h2load",
+    find("holdfast", "h2load", 64)?.opsPerSecond,
+    find("etcd", "h2load", 64)?.opsPerSecond,
+    1,
+  );
+  atMost("open + close of a persistent handle, p50 ms", find("holdfast", "open + close", 1)?.p50Ms, 4);
+  atMost("lock + unlock, p50 ms", find("holdfast", "lock + unlock", 1)?.p50Ms, 3);
+  return found;
+}
+
+/** For the terminal. */
+export function print(rows: readonly Row[], claims: readonly Ratio[], where: Machine): void {
+  const table = new Table({
+    head: [
+      "target",
+      "operation",
+      "in flight",
+      "ops/s",
+      "p50 ms",
+      "p99 ms",
+      "max ms",
+      "leader CPU µs/op",
+      "errors",
+    ],
+    style: { head: [], border: [] },
+  });
+  for (const row of rows)
+    table.push([
+      row.target,
+      row.operation,
+      row.inFlight,
+      Math.round(row.opsPerSecond),
+      milliseconds(row.p50Ms),
+      milliseconds(row.p99Ms),
+      milliseconds(row.maxMs),
+      Math.round(row.leaderCpuUsPerOp),
+      row.errors,
+    ]);
+  console.log(table.toString());
+  for (const claim of claims)
+    console.log(
+      `${claim.met ? "met   " : "MISSED"}  ${claim.value.toFixed(2)}  ${claim.what} (${claim.wanted})`,
+    );
+  console.log(
+    `\n${where.cores} x ${where.cpu}, ${where.memoryGb} GB, Node ${where.node}, ${where.kernel}; ${where.note}`,
+  );
+  for (const row of rows) if (row.error) console.log(`${row.target} ${row.operation}: ${row.error}`);
+}
+
+function milliseconds(ms: number): string {
+  return Number.isNaN(ms) ? "-" : ms.toFixed(ms < 10 ? 2 : 1);
+}
