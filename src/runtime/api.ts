@@ -100,7 +100,12 @@ export interface KvStore {
   close(): Promise<void>;
 }
 
-/** Opens the store of a node; fails with STORAGE_FAILED and a clear sentence for a damaged or locked folder. */
+/**
+ * Opens the store of a node; fails with STORAGE_FAILED and a clear sentence for a damaged or locked folder.
+ *
+ * What an opened store shows is durable, also the part that was never synced before a crash: a member acknowledges what
+ * it finds in its log, and must not lose it at a second crash.
+ */
 export interface KvOpener {
   open(folder: string): Promise<KvStore>;
 }

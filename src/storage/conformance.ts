@@ -189,6 +189,14 @@ function durability(test: Test): void {
     );
   });
 
+  test("what an opened store shows is durable: a second crash takes nothing more", async (subject) => {
+    if (!subject.crash) return;
+    for (let i = 0; i < 20; i++) await write(subject.store, [put(`k${i}`, "x")], i === 3);
+    const found = await all(await subject.crash());
+    assert(found.length >= 4);
+    assert.deepEqual(await all(await subject.crash()), found);
+  });
+
   test("an empty synced batch makes all before it durable", async (subject) => {
     if (!subject.crash) return;
     await write(subject.store, [put("a", "1")], false);

@@ -13,3 +13,11 @@ export { SnapshotReceiver } from "./snapshot-receiver.js";
 export { type AppliedPosition, fromSnapshotMeta, toSnapshotMeta } from "./records.js";
 export { type WriteDone } from "./commit-queue.js";
 export { kvStoreConformance, type ConformanceHooks, type ConformanceSubject } from "./conformance.js";
+export {
+  DiskGuard,
+  defaultDiskGuardOptions,
+  type DiskFullListener,
+  type DiskGuardOptions,
+  type DiskSpace,
+} from "./disk-guard.js";
+export { folderSpace } from "./folder-space.js";

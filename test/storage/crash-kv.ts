@@ -19,11 +19,13 @@ export class CrashKv implements KvStore {
   hang = false;
   readonly #data = new Map<string, Uint8Array>();
   readonly #queue: (Batch & { done: (error: Error | null) => void })[] = [];
+  readonly #found: number;
   #failed = false;
   #pumping = false;
 
   constructor(batches: readonly Batch[] = []) {
     this.batches = [...batches];
+    this.#found = batches.length;
     for (const batch of batches) this.#apply(batch.ops);
   }
 
@@ -32,10 +34,10 @@ export class CrashKv implements KvStore {
     return new CrashKv(this.batches.slice(0, count));
   }
 
-  /** Number of batches up to and with the last synced one. */
+  /** Number of batches up to and with the last synced one; what was there at the start is durable. */
   get durable(): number {
-    for (let i = this.batches.length; i > 0; i--) if (this.batches[i - 1]?.sync) return i;
-    return 0;
+    for (let i = this.batches.length; i > this.#found; i--) if (this.batches[i - 1]?.sync) return i;
+    return this.#found;
   }
 
   write(

@@ -47,7 +47,7 @@ after(() => {
 });
 
 kvStoreConformance({ describe, it }, "RocksDB", async () => {
-  const path = join(folder(), "db");
+  let path = join(folder(), "db");
   let store = await openRocks(path);
   return {
     store,
@@ -62,7 +62,8 @@ kvStoreConformance({ describe, it }, "RocksDB", async () => {
       cpSync(path, copy, { recursive: true });
       rmSync(join(copy, "LOCK"));
       await store.close();
-      store = await openRocks(copy);
+      path = copy;
+      store = await openRocks(path);
       return store;
     },
     dispose: () => store.close(),

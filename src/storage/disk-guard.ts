@@ -1,0 +1,146 @@
+import type { Log, Meter, Scheduler, Timer } from "../runtime/api.js";
+
+/** The space of a disk, as the guard needs it; `folderSpace` is the real one. */
+export interface DiskSpace {
+  /** Bytes that this process may still write. */
+  freeBytes(): Promise<number>;
+  /** Makes sure that `bytes` are set aside; false when there is no room for them. */
+  reserve(bytes: number): Promise<boolean>;
+  /** Gives back what is set aside. */
+  release(): Promise<void>;
+}
+
+export interface DiskGuardOptions {
+  /** Set aside while there is room, given back when there is none: what closing, renewing and compacting live on. */
+  readonly reserveBytes: number;
+  /** Below this much free space the disk counts as full. */
+  readonly fullBytes: number;
+  /** Above this much, after the reserve was set aside again, it no longer does. Higher than `fullBytes`. */
+  readonly recoveredBytes: number;
+  /** Between two looks while there is room, and while there is little. */
+  readonly intervalMs: number;
+  readonly fullIntervalMs: number;
+}
+
+export const defaultDiskGuardOptions: DiskGuardOptions = {
+  reserveBytes: 64 * 1024 * 1024,
+  fullBytes: 128 * 1024 * 1024,
+  recoveredBytes: 256 * 1024 * 1024,
+  intervalMs: 1000,
+  fullIntervalMs: 250,
+};
+
+/** Called at each change: true when the disk has become full, false when it has recovered. */
+export type DiskFullListener = (full: boolean) => void;
+
+/**
+ * Watches the free space and declares the disk full *before* a write fails: RocksDB does not go on after a failed
+ * write, the node would have to restart. While it is full the owner refuses what adds data and the reserve is given
+ * back, so that closing, renewing and compacting still work; when space returns the reserve is set aside again and
+ * everything goes on without a human's help. The gap between the two thresholds keeps it from flapping.
+ */
+export class DiskGuard {
+  readonly #space: DiskSpace;
+  readonly #scheduler: Scheduler;
+  readonly #log: Log;
+  readonly #meter: Meter;
+  readonly #options: DiskGuardOptions;
+  readonly #listeners: DiskFullListener[] = [];
+  #full = false;
+  #freeBytes = Number.POSITIVE_INFINITY;
+  #timer: Timer | null = null;
+  #stopped = false;
+  #looking: Promise<void> | null = null;
+
+  constructor(
+    space: DiskSpace,
+    world: { readonly scheduler: Scheduler; readonly log: Log; readonly meter: Meter },
+    options: Partial<DiskGuardOptions> = {},
+  ) {
+    this.#space = space;
+    this.#scheduler = world.scheduler;
+    this.#log = world.log;
+    this.#meter = world.meter;
+    this.#options = { ...defaultDiskGuardOptions, ...options };
+    if (this.#options.recoveredBytes <= this.#options.fullBytes)
+      throw new RangeError(
+        "recoveredBytes must be above fullBytes, or the disk would be full and not full at once",
+      );
+  }
+
+  /** True while only what frees space should be written. */
+  get full(): boolean {
+    return this.#full;
+  }
+
+  /** Free bytes at the last look. */
+  get freeBytes(): number {
+    return this.#freeBytes;
+  }
+
+  onChange(listener: DiskFullListener): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Takes a first look, sets the reserve aside if there is room, and goes on looking until `stop`. */
+  async start(): Promise<void> {
+    await this.look();
+  }
+
+  /** Looks now; a write that failed for lack of space is a reason to. */
+  look(): Promise<void> {
+    this.#looking ??= this.#look().finally(() => {
+      this.#looking = null;
+      this.#arm();
+    });
+    return this.#looking;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.#timer?.cancel();
+    await this.#looking;
+  }
+
+  #arm(): void {
+    if (this.#stopped) return;
+    this.#timer?.cancel();
+    const { intervalMs, fullIntervalMs } = this.#options;
+    this.#timer = this.#scheduler.after(this.#full ? fullIntervalMs : intervalMs, () => void this.look());
+  }
+
+  async #look(): Promise<void> {
+    try {
+      this.#freeBytes = await this.#space.freeBytes();
+      this.#meter.gauge("disk_free_bytes", this.#freeBytes);
+      if (this.#full) await this.#whileFull();
+      else await this.#whileRoom();
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, "the free space of the data folder cannot be told");
+    }
+  }
+
+  async #whileRoom(): Promise<void> {
+    const { fullBytes, reserveBytes } = this.#options;
+    if (this.#freeBytes >= fullBytes && (await this.#space.reserve(reserveBytes))) return;
+    await this.#space.release();
+    this.#freeBytes = await this.#space.freeBytes();
+    this.#change(true);
+  }
+
+  async #whileFull(): Promise<void> {
+    const { recoveredBytes, reserveBytes } = this.#options;
+    if (this.#freeBytes < recoveredBytes + reserveBytes) return;
+    if (await this.#space.reserve(reserveBytes)) this.#change(false);
+  }
+
+  #change(full: boolean): void {
+    this.#full = full;
+    this.#meter.gauge("disk_full", full ? 1 : 0);
+    const fields = { freeBytes: this.#freeBytes };
+    if (full)
+      this.#log.error(fields, "the data folder's disk is full: nothing new is taken in until space returns");
+    else this.#log.info(fields, "the data folder's disk has room again");
+    for (const listener of this.#listeners) listener(full);
+  }
+}
