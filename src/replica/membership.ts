@@ -65,8 +65,11 @@ export function changeProblem(
 function lagProblem(id: number, status: RaftStatus, lagMax: number): v1.IErrorDetail | null {
   const progress = status.progress.find((p) => p.id === id);
   const lag = status.lastIndex - (progress?.match ?? 0);
-  if (progress?.recentActive && lag <= lagMax) return null;
-  const state = progress?.recentActive ? `lacks ${lag} entries (at most ${lagMax})` : "does not answer";
+  const follows = progress?.recentActive === true && progress.state === "replicate";
+  if (follows && lag <= lagMax) return null;
+  const state = follows
+    ? `lacks ${lag} entries (at most ${lagMax})`
+    : "does not answer or lacks most of the log";
   return precondition(
     `member ${id} ${state}; promoted now it could stall the cluster`,
     "holdfast members list",

@@ -81,9 +81,12 @@ export class CommitQueue {
     while (this.#inFlight !== null) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** How long the synced batch under way has been at it, in ms; 0 when there is none. */
+  /**
+   * How long the batch under way has been at it, in ms; 0 when there is none. An unsynced one counts too: what has to be
+   * synced waits behind it, and a disk may hang in either.
+   */
   oldestPendingSyncMs(): number {
-    return this.#inFlight !== null && this.#inFlightSync ? this.#clock.monotonicMs() - this.#startedMs : 0;
+    return this.#inFlight !== null ? this.#clock.monotonicMs() - this.#startedMs : 0;
   }
 
   /** 99th percentile of the latest synced batches, in ms; 0 before the first. */

@@ -330,7 +330,7 @@ export class NodeStorage {
     this.#sweeper.sweep(stateRange(receiver.generation));
   }
 
-  /** How long the synced write under way has been at it: a stalled disk shows here before any error does. */
+  /** How long the write under way has been at it: a stalled disk shows here before any error does. */
   oldestPendingSyncMs(): number {
     return this.#queue.oldestPendingSyncMs();
   }
