@@ -48,6 +48,7 @@ export interface Vfs {
   ): Promise<{ readonly names: readonly string[]; readonly more: boolean }>;
   /** The names in the directory are on stable storage when it resolves. */
   syncDirectory(path: string): Promise<void>;
+  /** Durable when it resolves. */
   setAttributes(path: string, attributes: VfsAttributes): Promise<void>;
   /** A new file at `to` (COLLISION when something stands there) with the same content: shared blocks where the file system can. */
   copy(from: string, to: string): Promise<void>;

@@ -182,7 +182,7 @@ export class NodeCore {
     const result = await this.finish(finish);
     this.noteFinished(record.id ?? 0);
     crashPoint("outcome.recorded");
-    if (!filenodeMutants.outcomeLost) await this.clean(vfs, record.id ?? 0);
+    if (!filenodeMutants.outcomeLost) await this.clean(vfs, record);
     crashPoint("effect.cleaned");
     if (failure !== null) throw failure;
     return result;
@@ -203,12 +203,12 @@ export class NodeCore {
   }
 
   // What is left behind is swept up later; it is no reason to fail a call that worked.
-  private async clean(vfs: Vfs, effectId: number): Promise<void> {
+  private async clean(vfs: Vfs, record: v1.IEffectRecord): Promise<void> {
     try {
-      await cleanEffect(vfs, effectId);
+      await cleanEffect(vfs, record.id ?? 0, record);
     } catch (error) {
       this.options.runtime.log.warn(
-        { effectId, error: String(error) },
+        { effect: record.id, error: String(error) },
         "temporary names of an effect remain",
       );
     }

@@ -55,8 +55,16 @@ function parse(setting: string | undefined): { readonly name: string; left: numb
   return { name: name ?? "", left: Number(count ?? 1) };
 }
 
+let hook: ((name: CrashPoint) => void) | null = null;
+
+/** Test hook: called at every point; what it throws ends the operation there. Null removes it. */
+export function setCrashHook(next: ((name: CrashPoint) => void) | null): void {
+  hook = next;
+}
+
 /** Dies here if this point is armed and has been passed often enough. */
 export function crashPoint(name: CrashPoint): void {
+  hook?.(name);
   if (armed === null || armed.name !== name) return;
   armed.left -= 1;
   if (armed.left === 0) process.kill(process.pid, "SIGKILL");

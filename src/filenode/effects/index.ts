@@ -30,11 +30,22 @@ export function resolveEffect(vfs: Vfs, record: v1.IEffectRecord): Promise<Effec
   return run(vfs, record, "resolve", undefined);
 }
 
-/** Removes the temporary names of an effect whose outcome is recorded. */
-export async function cleanEffect(vfs: Vfs, effectId: number): Promise<void> {
-  for (const part of ["", ".id", ".n", ".d"]) {
+/** The temporary names that are still there when an effect of a kind is done. */
+const LEFT: Partial<Record<v1.EffectKind, readonly string[]>> = {
+  [v1.EffectKind.EFFECT_CREATE]: [""],
+  [v1.EffectKind.EFFECT_SUPERSEDE]: ["", ".n"],
+  [v1.EffectKind.EFFECT_MKDIR]: ["", ".id"],
+  [v1.EffectKind.EFFECT_LINK]: [".n"],
+  [v1.EffectKind.EFFECT_DELETE]: [".d"],
+};
+const ALL = ["", ".id", ".n", ".d"];
+
+/** Removes the temporary names of an effect whose outcome is recorded; without its record, all that it may have. */
+export async function cleanEffect(vfs: Vfs, effectId: number, record?: v1.IEffectRecord): Promise<void> {
+  const kind = record?.directory ? v1.EffectKind.EFFECT_MKDIR : record?.kind;
+  const parts = record === undefined ? ALL : (LEFT[kind ?? 0] ?? []);
+  for (const part of parts) {
     const name = effectName(effectId, part);
-    if ((await vfs.stat(name)) === null) continue;
     if (!(await unless(ErrorCode.FILE_IS_A_DIRECTORY, removeIfThere(vfs, name))))
       await vfs.removeDirectory(name);
   }

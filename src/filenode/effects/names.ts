@@ -32,10 +32,17 @@ export async function unless(code: ErrorCode, operation: Promise<unknown>): Prom
   }
 }
 
-/** Takes a name away if it is there. */
+/** Takes a name away if it is there; a folder of temporary names that was never made holds none. */
 export async function removeIfThere(vfs: Vfs, path: string): Promise<void> {
-  await unless(ErrorCode.OBJECT_NAME_NOT_FOUND, vfs.unlink(path));
+  try {
+    await vfs.unlink(path);
+  } catch (error) {
+    if (error instanceof HoldfastError && ABSENT.has(error.code)) return;
+    throw error;
+  }
 }
+
+const ABSENT = new Set([ErrorCode.OBJECT_NAME_NOT_FOUND, ErrorCode.OBJECT_PATH_NOT_FOUND]);
 
 /** What stands at `path`, which must be the file that the intent named. */
 export async function expectIdentity(vfs: Vfs, path: string, fileId: string): Promise<VfsStat> {

@@ -114,6 +114,7 @@ export class PosixVfs implements Vfs {
       }
       if (attributes.modifiedMs !== undefined)
         await utimes(name, Number(stats.atimeMs) / 1000, attributes.modifiedMs / 1000);
+      await this.syncNamed(name, what);
     });
   }
 
@@ -146,16 +147,7 @@ export class PosixVfs implements Vfs {
   syncDirectory(path: string): Promise<void> {
     this.guard.check();
     const what = `sync folder ${path}`;
-    return this.walk.inDirectory(path, what, async (directory) => {
-      const fd = await openFd(directory, constants.O_RDONLY | constants.O_DIRECTORY);
-      try {
-        await fullSync(fd);
-      } catch (error) {
-        throw this.guard.failed(errnoOf(error), fileError(error, what));
-      } finally {
-        await closeFd(fd);
-      }
-    });
+    return this.walk.inDirectory(path, what, (directory) => this.syncNamed(directory, what));
   }
 
   /** Gives the root's descriptor back. Files that are still open stay usable. */
@@ -172,6 +164,17 @@ export class PosixVfs implements Vfs {
         throw fileError(error, what);
       }
     });
+  }
+
+  private async syncNamed(name: string, what: string): Promise<void> {
+    const fd = await openFd(name, constants.O_RDONLY);
+    try {
+      await fullSync(fd);
+    } catch (error) {
+      throw this.guard.failed(errnoOf(error), fileError(error, what));
+    } finally {
+      await closeFd(fd);
+    }
   }
 
   // For calls that would follow a link at the end of a path: they get the very inode that was looked at.

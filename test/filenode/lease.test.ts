@@ -1,0 +1,94 @@
+import assert from "node:assert/strict";
+import { leaseDefaults, leaseOptions } from "../../src/filenode/lease-options.js";
+import { LeaseTerm } from "../../src/filenode/lease-term.js";
+
+describe("settings of the node lease", () => {
+  it("are accepted as they come by default", () => {
+    assert.deepEqual(leaseOptions({}), leaseDefaults);
+  });
+
+  it("are refused without a margin, at the edge", () => {
+    assert.throws(() => leaseOptions({ marginMs: 19 }), /no margin/);
+    leaseOptions({ marginMs: 20 });
+  });
+
+  it("are refused when one lost heartbeat would end the lease, at the edge", () => {
+    assert.throws(() => leaseOptions({ heartbeatMs: 301 }), /one lost heartbeat/);
+    leaseOptions({ heartbeatMs: 300 });
+  });
+
+  it("are refused when they are no times at all", () => {
+    assert.throws(() => leaseOptions({ leaseMs: 0 }), /leaseMs is 0/);
+    assert.throws(() => leaseOptions({ canaryMs: Number.NaN }), /canaryMs/);
+    assert.throws(() => leaseOptions({ canaryMs: 2000 }), /shorter than canaryMs/);
+  });
+});
+
+describe("the term of a node lease", () => {
+  const term = () => {
+    const made = new LeaseTerm(1000, 100);
+    made.setMembers(["n1", "n2", "n3"]);
+    return made;
+  };
+
+  it("is not held before a majority has answered", () => {
+    const lease = term();
+    const first = lease.sent(5000);
+    assert.ok(lease.leftMs(5000) <= 0);
+    lease.granted("n1", first);
+    assert.ok(lease.leftMs(5000) <= 0);
+    lease.granted("n2", first);
+    assert.equal(lease.leftMs(5000), 900);
+  });
+
+  it("runs from the sending, however late the answer comes", () => {
+    const lease = term();
+    const first = lease.sent(5000);
+    lease.granted("n1", first);
+    lease.granted("n2", first);
+    assert.equal(lease.leftMs(5899), 1);
+    assert.ok(lease.leftMs(5900) <= 0);
+  });
+
+  it("goes by the oldest answer of the best majority", () => {
+    const lease = term();
+    const first = lease.sent(5000);
+    const second = lease.sent(5200);
+    lease.granted("n1", second);
+    lease.granted("n2", first);
+    lease.granted("n3", first);
+    assert.equal(lease.leftMs(5200), 700);
+    lease.granted("n3", second);
+    assert.equal(lease.leftMs(5200), 900);
+  });
+
+  it("does not go back when answers overtake each other", () => {
+    const lease = term();
+    const first = lease.sent(5000);
+    const second = lease.sent(5200);
+    for (const member of ["n1", "n2"]) lease.granted(member, second);
+    for (const member of ["n1", "n2"]) lease.granted(member, first);
+    assert.equal(lease.leftMs(5200), 900);
+  });
+
+  it("counts nobody who is no member, and wants more of a larger cluster that is only heard of", () => {
+    const lease = term();
+    const first = lease.sent(0);
+    lease.granted("n1", first);
+    lease.granted("n9", first);
+    assert.ok(lease.leftMs(0) <= 0);
+    lease.granted("n2", first);
+    assert.equal(lease.leftMs(0), 900);
+    lease.setMembers(["n1", "n2", "n3"], 5);
+    assert.ok(lease.leftMs(0) <= 0);
+    lease.granted("n3", first);
+    assert.equal(lease.leftMs(0), 900);
+  });
+
+  it("knows when no majority is left that could still promise", () => {
+    const lease = term();
+    assert.equal(lease.refusedBy("n1"), false);
+    assert.equal(lease.refusedBy("n1"), false);
+    assert.equal(lease.refusedBy("n3"), true);
+  });
+});
