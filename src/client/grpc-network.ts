@@ -43,6 +43,15 @@ export class GrpcClientNetwork implements ClientNetwork {
     return this.#duplex(client, address, services.Coordinator["Stream"] as Method, events);
   }
 
+  async openHeartbeat(
+    address: string,
+    timeoutMs: number,
+    events: StreamEvents<v1.IHeartbeatResponse>,
+  ): Promise<ClientStream<v1.IHeartbeatRequest>> {
+    const client = await this.#ready(address, timeoutMs);
+    return this.#duplex(client, address, services.Coordinator["Heartbeat"] as Method, events);
+  }
+
   openWitness(
     address: string,
     request: v1.IWitnessRequest,

@@ -2,6 +2,7 @@ import type { Runtime } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import { CoordinatorLink } from "./coordinator-link.js";
+import { KeyLease } from "./key-lease.js";
 import type { ClientSettings } from "./options.js";
 import type { ClientNetwork } from "./transport-api.js";
 
@@ -18,6 +19,9 @@ export interface KeyCallOptions {
   readonly deadlineMs?: number;
 }
 
+/** The cluster's default lease; a coordinator refuses a longer one than its own. */
+const LEASE_MS = 1_000;
+
 /**
  * Resume keys (design section 4): opaque state of a file server that is not ours, kept by the cluster under a key that
  * the server chooses, with an owner and a fencing epoch. All calls share one stream.
@@ -25,6 +29,7 @@ export interface KeyCallOptions {
 export class ResumeKeys {
   readonly #link: CoordinatorLink;
   readonly #server: KeyServer;
+  readonly #lease: KeyLease;
   readonly #onEnd: () => void;
   #registered: Promise<void> | null = null;
 
@@ -36,6 +41,13 @@ export class ResumeKeys {
     onEnd: () => void = () => {},
   ) {
     this.#onEnd = onEnd;
+    this.#lease = new KeyLease(network, runtime, {
+      ...server,
+      leaseMs: LEASE_MS,
+      heartbeatMs: LEASE_MS / 5,
+      marginMs: LEASE_MS / 10,
+      dialTimeoutMs: settings.attemptTimeoutMs,
+    });
     this.#link = new CoordinatorLink(network, runtime, settings);
     this.#server = server;
   }
@@ -106,7 +118,13 @@ export class ResumeKeys {
     return registering;
   }
 
+  /** How long this server may still count on its keys; zero or less: it may have been declared down. */
+  leaseLeftMs(): number {
+    return this.#lease.leftMs();
+  }
+
   close(): void {
+    this.#lease.close();
     this.#link.close();
     this.#onEnd();
   }
@@ -117,6 +135,9 @@ export class ResumeKeys {
     const { response } = await this.#link.call({ command: { registerNode: { node } } }, options.deadlineMs);
     const detail = response.error ?? response.result?.error;
     if (detail && detail.code !== ErrorCode.NO_CHANGE) throw HoldfastError.fromDetail(detail);
+    const { response: cluster } = await this.#link.call({ query: { cluster: {} } }, options.deadlineMs);
+    const coordinators = (cluster.answer?.members ?? []).map((member) => member.grpcAddress ?? "");
+    this.#lease.start(coordinators.filter((address) => address !== ""));
   }
 
   #node(): { node: string; nodeIncarnation: number } {

@@ -21,6 +21,12 @@ export interface ClientNetwork {
     timeoutMs: number,
     events: StreamEvents<v1.ICoordinatorResponse>,
   ): Promise<ClientStream<v1.ICoordinatorRequest>>;
+  /** Heartbeats of a file server that is not ours, to one coordinator. */
+  openHeartbeat(
+    address: string,
+    timeoutMs: number,
+    events: StreamEvents<v1.IHeartbeatResponse>,
+  ): Promise<ClientStream<v1.IHeartbeatRequest>>;
 }
 
 /** Receives what a stream brings; `onClosed` comes exactly once, last. */

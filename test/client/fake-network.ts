@@ -51,6 +51,7 @@ export class FakeAddress {
   delayMs = 1;
   dials = 0;
   openStreams = 0;
+  heartbeats: ServerEnd<v1.IHeartbeatRequest, v1.IHeartbeatResponse> = NOBODY;
   constructor(
     readonly address: string,
     readonly server: ServerEnd<v1.IFileRequest, v1.IFileResponse>,
@@ -120,6 +121,22 @@ export class FakeNetwork implements ClientNetwork {
         (stream) => node.coordinator.accept(stream),
         v1.CoordinatorRequest,
         v1.CoordinatorResponse,
+        events,
+      ),
+    );
+  }
+
+  openHeartbeat(
+    address: string,
+    timeoutMs: number,
+    events: StreamEvents<v1.IHeartbeatResponse>,
+  ): Promise<ClientStream<v1.IHeartbeatRequest>> {
+    return this.#dial(address, timeoutMs, (node) =>
+      this.#stream(
+        node,
+        (stream) => node.heartbeats.accept(stream),
+        v1.HeartbeatRequest,
+        v1.HeartbeatResponse,
         events,
       ),
     );

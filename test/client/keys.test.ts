@@ -8,6 +8,19 @@ import { SEED, World } from "./world.js";
 
 const bytes = (s: string) => new TextEncoder().encode(s);
 
+const MEMBERS = ["n1:1", "n2:1", "n3:1"].map((grpcAddress, i) => ({ raftId: i + 1, grpcAddress }));
+
+/** The part of a coordinator that promises leases. */
+class Promises {
+  accept(stream: ServerStream<v1.IHeartbeatResponse>) {
+    return {
+      onMessage: (request: v1.IHeartbeatRequest) =>
+        stream.send({ sequence: request.sequence ?? 0, granted: true, coordinators: 3 }),
+      onClosed() {},
+    };
+  }
+}
+
 /** The part of the coordinator that keeps keys, shared by all its nodes; applies first, answers then. */
 class KeyCoordinator {
   readonly keys = new Map<string, v1.IResumeKeyRecord>();
@@ -23,7 +36,7 @@ class KeyCoordinator {
 
   #answer(request: v1.ICoordinatorRequest): v1.ICoordinatorResponse {
     const id = request.id ?? 0;
-    if (request.query?.cluster) return { id, answer: {} };
+    if (request.query?.cluster) return { id, answer: { members: MEMBERS } };
     if (this.refusals > 0) {
       this.refusals -= 1;
       return { id, error: { code: ErrorCode.NO_QUORUM, message: "no leader" } };
@@ -76,7 +89,7 @@ describe(`client: resume keys (SEED=${SEED})`, () => {
     const network = new FakeNetwork(world);
     const coordinator = new KeyCoordinator();
     const nodes = ["n1:1", "n2:1", "n3:1"];
-    for (const address of nodes) network.add(address, NOBODY, coordinator);
+    for (const address of nodes) network.add(address, NOBODY, coordinator).heartbeats = new Promises();
     const keys = new ResumeKeys(network, world.runtime, resolveOptions({ nodes }), {
       server: "files-1",
       incarnation: 3,
@@ -145,6 +158,26 @@ describe(`client: resume keys (SEED=${SEED})`, () => {
     await started.world.settle(started.keys.claim("k", bytes("a")));
     await loseAnswer(started, () => started.keys.release("k", 1));
     assert.deepEqual(started.coordinator.applied, ["claim k", "release k"]);
+  });
+
+  it("keeps its node lease while a majority answers, counted from the send time, and no longer", async () => {
+    const { world, network, keys, link } = start();
+    await world.settle(keys.register());
+    await world.until(() => keys.leaseLeftMs() > 0, 1_000);
+    await world.pass(5_000);
+    assert.ok(keys.leaseLeftMs() > 600 && keys.leaseLeftMs() <= 900, `${keys.leaseLeftMs()} ms left`);
+    const down = (address: string) => {
+      link(address).reachability = "refuse";
+      network.cut(address);
+    };
+    down("n1:1");
+    await world.pass(5_000);
+    assert.ok(keys.leaseLeftMs() > 0, "two of three are enough");
+    link("n2:1").reachability = "mute";
+    await world.pass(1_100);
+    assert.ok(keys.leaseLeftMs() <= 0, "one of three is not");
+    link("n1:1").reachability = "up";
+    await world.until(() => keys.leaseLeftMs() > 0, 2_000);
   });
 
   it("waits for a leader, and says unknown when the deadline comes first", async () => {
