@@ -35,7 +35,7 @@ export class Connector {
   readonly #runtime: Runtime;
   readonly #settings: ClientSettings;
   readonly #endpoints: Endpoints;
-  #current: { cancel(): void } | null = null;
+  #current: { cancel(): void; suggest?(address: string): void } | null = null;
   /** Rounds since the last success: each is more patient with silent nodes than the one before. */
   #rounds = 0;
 
@@ -59,6 +59,11 @@ export class Connector {
       this.#rounds = 0;
       done(settle(outcome.result));
     });
+  }
+
+  /** Tries this address now, beside what is under way, unless this round has tried it already. */
+  suggest(address: string): void {
+    this.#current?.suggest?.(address);
   }
 
   /** Ends a round without an outcome. */

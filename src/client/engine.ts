@@ -136,6 +136,15 @@ export class SessionEngine implements CallBookOwner {
     if (!address || address === this.#link?.address) return;
     this.endpoints.prefer(address);
     if (this.#link !== null) this.#lose(`the session moves to ${address}`);
+    else if (this.#state === "waiting") this.#again();
+    else this.#connector.suggest(address);
+  }
+
+  /** A node became reachable or not, as a witness saw it. */
+  nodeChanged(node: v1.INodeAddress, available: boolean, reason: string): void {
+    this.events.emit("nodeChange", { node: node.node ?? "", available, reason });
+    if (available) this.endpoints.learn([node.grpcAddress]);
+    else if (node.grpcAddress) this.nodeIsDown(node.grpcAddress);
   }
 
   /** The node is known to be dead before its silence told. */
@@ -192,10 +201,14 @@ export class SessionEngine implements CallBookOwner {
     }
     this.#move("round-failed");
     const adviceMs = Math.max(0, ...errors.map((error) => error.extras.retryAfterMs ?? 0));
-    this.#pause = this.#runtime.scheduler.after(Math.max(adviceMs, this.#pauses.next()), () => {
-      this.#move("pause-over");
-      this.#connect();
-    });
+    const pauseMs = Math.max(adviceMs, this.#pauses.next());
+    this.#pause = this.#runtime.scheduler.after(pauseMs, () => this.#again());
+  }
+
+  #again(): void {
+    this.#pause?.cancel();
+    this.#move("pause-over");
+    this.#connect();
   }
 
   #attached({ link, info }: Attached): void {

@@ -20,6 +20,7 @@ import { type KeyServer, ResumeKeys } from "./keys.js";
 import { type ClientOptions, resolveOptions } from "./options.js";
 import { Session } from "./session.js";
 import type { ClientNetwork } from "./transport-api.js";
+import { WitnessWatcher } from "./witness.js";
 
 export { ErrorCode, HoldfastError } from "../wire/errors.js";
 export { v1 } from "../wire/index.js";
@@ -54,9 +55,11 @@ export async function connectOver(
   options: ClientOptions,
   onEnd: () => void = () => {},
 ): Promise<Session> {
-  const engine = new SessionEngine(network, runtime, resolveOptions(options));
+  const settings = resolveOptions(options);
+  const engine = new SessionEngine(network, runtime, settings);
   try {
     await engine.open();
+    if (settings.witness) new WitnessWatcher(network, runtime, engine);
   } catch (error) {
     onEnd();
     throw error;

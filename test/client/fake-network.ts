@@ -51,6 +51,7 @@ export class FakeAddress {
   delayMs = 1;
   dials = 0;
   openStreams = 0;
+  witness: ServerEnd<v1.IWitnessRequest, v1.IWitnessNotice> = NOBODY;
   heartbeats: ServerEnd<v1.IHeartbeatRequest, v1.IHeartbeatResponse> = NOBODY;
   constructor(
     readonly address: string,
@@ -106,8 +107,24 @@ export class FakeNetwork implements ClientNetwork {
     });
   }
 
-  openWitness(): ClientStream<never> {
-    throw new Error("not used here");
+  openWitness(
+    address: string,
+    request: v1.IWitnessRequest,
+    events: StreamEvents<v1.IWitnessNotice>,
+  ): ClientStream<never> {
+    const node = this.nodes.get(address);
+    if (node === undefined) throw new Error(`no node ${address}`);
+    node.dials += 1;
+    const stream = this.#stream(
+      node,
+      (out) => node.witness.accept(out),
+      v1.WitnessRequest,
+      v1.WitnessNotice,
+      events,
+    );
+    if (node.reachability === "refuse") this.world.after(1, () => this.cut(address));
+    stream.send(request);
+    return { congested: false, send() {}, close: () => stream.close() };
   }
 
   openCoordinatorStream(
