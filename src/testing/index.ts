@@ -3,8 +3,10 @@
  * whoever builds on Holdfast or on its consensus core; nothing here runs in production.
  */
 export * from "./checkers/index.js";
+export * from "./core-world/index.js";
 export * from "./linearizability/index.js";
 export { MemoryShare } from "./memory-share.js";
 export * from "./memory-vfs.js";
+export type * from "./run-report.js";
 export * from "./sim/index.js";
 export { type VfsCase, vfsConformance } from "./vfs-conformance.js";

@@ -17,6 +17,8 @@ export interface ClientWorld {
   readonly settings: CoreSettings;
   readonly oracle: RegisterOracle;
   readonly history: RegisterHistory[];
+  /** Writes under way, by serial: at the end of a run their outcome is unknown. */
+  readonly openWrites: Map<number, RegisterHistory>;
   nodes(): readonly CoreNode[];
   nextSerial(): number;
   /** False once the workload has to end. */
@@ -68,9 +70,14 @@ export class CoreClient {
     const callUs = sim.nowUs;
     let settled = false;
     let patience: SimEvent | null = null;
-    const record = (returnUs: number, output: RegisterOutput | null): void => {
+    const { openWrites } = this.world;
+    const end = (): void => {
       settled = true;
       patience?.cancel();
+      openWrites.delete(serial);
+    };
+    const record = (returnUs: number, output: RegisterOutput | null): void => {
+      end();
       history.push({ client: this.id, key, input: { write: serial }, callUs, returnUs, output });
       this.later();
     };
@@ -95,6 +102,14 @@ export class CoreClient {
     }
     // A single member on a fast disk may have answered already.
     if (settled) return;
+    openWrites.set(serial, {
+      client: this.id,
+      key,
+      input: { write: serial },
+      callUs,
+      returnUs: Infinity,
+      output: null,
+    });
     patience = sim.after(WRITE_PATIENCE_US, () => {
       if (settled) return;
       sim.tally.situation("write of unknown outcome");

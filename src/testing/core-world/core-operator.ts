@@ -132,9 +132,8 @@ export class CoreOperator {
 
   private transfer(): void {
     const leader = this.leader();
-    if (leader === null) return;
-    const { voters } = leader.member?.status().config as ConfState;
-    if (voters.length === 0) return;
+    const voters = leader?.member?.status().config.voters ?? [];
+    if (leader === null || voters.length === 0) return;
     const target = this.prng.pick(voters);
     const at = this.prng.chance(0.8) ? leader : this.prng.pick(this.target.nodes());
     if (!at.running || at.paused) return;

@@ -30,6 +30,7 @@ export class CoreWorld implements NodeEvents {
   readonly checks: CoreChecks;
   readonly network: SimNetwork<Packet>;
   readonly history: RegisterHistory[] = [];
+  readonly openWrites = new Map<number, RegisterHistory>();
   private readonly members = new Map<number, CoreNode>();
   private readonly faults: CoreFaults;
   private readonly operator: CoreOperator;
@@ -82,6 +83,23 @@ export class CoreWorld implements NodeEvents {
       this.makeNode(id, { ...emptyState(), index: startIndex, term: 1, confState, confIndex: startIndex });
     }
     this.sim.tally.situation(`group of ${voters}`);
+    this.noteSettings(ids);
+  }
+
+  private noteSettings(ids: readonly number[]): void {
+    const { settings, sim } = this;
+    const note = (holds: boolean, name: string): void => {
+      if (holds) sim.tally.situation(`setting: ${name}`);
+    };
+    note(settings.startIndex > 2 ** 52, "indices near 2^53");
+    note(settings.startIndex > 2 ** 30 && settings.startIndex < 2 ** 32, "indices beyond 2^31");
+    note(settings.inflightMessagesMax === 1, "window of one message");
+    note(settings.inflightBytesMax <= 100, "window of few bytes");
+    note(settings.appendBytesMax <= 1, "one entry an append");
+    note(settings.readMode === "lease", "lease reads");
+    note(new Set(ids.map(settings.preVote)).size > 1, "members with different settings");
+    note(settings.compactEvery <= 4 && settings.logKept <= 1, "log forgotten after every few entries");
+    note(settings.committedBytesMax === 1, "apply one entry at a time");
   }
 
   private makeNode(id: number, state: RegisterState): CoreNode {
@@ -218,6 +236,7 @@ export class CoreWorld implements NodeEvents {
     this.sim.runUntil(safetyUs);
     this.heal();
     this.converge();
+    this.history.push(...this.openWrites.values());
     this.oracle.finish(this.leader()?.state.index ?? 0);
   }
 

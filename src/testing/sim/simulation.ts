@@ -26,6 +26,8 @@ export class Simulation {
   readonly queue = new EventQueue();
   nowUs = 0;
   events = 0;
+  /** More events than this are a world that turns in circles: a finding, not a long run. */
+  eventsMax = 5_000_000;
 
   constructor(seed: number) {
     this.seeds = new SeedTree(seed);
@@ -49,7 +51,9 @@ export class Simulation {
     }
     this.queue.pop();
     this.nowUs = event.timeUs;
-    this.events++;
+    if (++this.events > this.eventsMax) {
+      throw new Violation("runaway", `${this.eventsMax} events and still busy at ${this.nowUs} us`);
+    }
     const { run } = event;
     event.run = null;
     event.cancelled = true;

@@ -1,0 +1,22 @@
+import { CORE_SITUATIONS, runCore } from "../../src/testing/core-world/index.js";
+import type { RunReport } from "../../src/testing/run-report.js";
+
+/** A world that seeds can be run in. */
+export interface World {
+  readonly name: string;
+  /** What a run of many seeds has to have reached. */
+  readonly situations: readonly string[];
+  /** Seeds after which a missing situation counts as a failure. */
+  readonly seedsForSituations: number;
+  run(seed: number, sink?: ((line: string) => void) | null): RunReport | Promise<RunReport>;
+}
+
+/** The consensus core alone: fast, thousands of seeds. */
+export const coreWorld: World = {
+  name: "core",
+  situations: CORE_SITUATIONS,
+  seedsForSituations: 400,
+  run: (seed, sink = null) => runCore(seed, sink),
+};
+
+export const WORLDS: readonly World[] = [coreWorld];
