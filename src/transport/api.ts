@@ -1,3 +1,4 @@
+import type { HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 
 /** Who a member is on the wire. Frames of another cluster, another id or an older incarnation are refused. */
@@ -22,6 +23,11 @@ export interface PeerEvents {
   onConnected(peer: number): void;
   /** The link broke; the transport dials again by itself, backing off to well below an election timeout (lesson L8). */
   onDisconnected(peer: number, reason: string): void;
+  /**
+   * The peer answered the handshake with a refusal; the transport goes on dialling. With PERMISSION_DENIED the peer knows
+   * this member by another disk: this one was wiped or replaced, and the node should stop.
+   */
+  onRefused?(peer: number, refusal: HoldfastError): void;
   /** A snapshot begins to arrive: answers the sink that takes it, or null to refuse. */
   onSnapshot(from: number, first: v1.ISnapshotChunk): SnapshotSink | null;
 }

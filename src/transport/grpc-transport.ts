@@ -146,28 +146,30 @@ export class GrpcTransport implements Transport {
       onFrames: (from, frames) => this.#events.onFrames(from, frames),
       onEnded: (ended, from) => {
         this.#calls.delete(ended);
+        this.#context.meter.gauge("peer_incoming_links", this.#calls.size);
         if (from !== null && this.#incoming.get(from) === ended) this.#incoming.delete(from);
         log.debug({ from, peerAddress: call.getPeer() }, "incoming peer link ended");
       },
     });
     this.#calls.add(link);
+    this.#context.meter.gauge("peer_incoming_links", this.#calls.size);
     if (this.#closed) link.end(new HoldfastError(ErrorCode.STOPPING, "stopping"));
   }
 
   #acceptSnapshot(call: SnapshotCall): void {
     const { self, admit } = this.#context;
-    const stream = new IncomingSnapshot(
-      call,
-      self,
-      admit,
-      (from, first) => this.#events.onSnapshot(from, first),
-      async (from, begun) => {
+    const stream = new IncomingSnapshot(call, self, admit, {
+      onSnapshot: (from, first) => this.#events.onSnapshot(from, first),
+      onBegin: async (from, begun) => {
         const earlier = this.#incomingSnapshots.get(from);
         this.#incomingSnapshots.set(from, begun);
         earlier?.end(new HoldfastError(ErrorCode.CANCELLED, "a newer stream takes its place"));
         await earlier?.settled();
       },
-    );
+      onEnded: (from, ended) => {
+        if (this.#incomingSnapshots.get(from) === ended) this.#incomingSnapshots.delete(from);
+      },
+    });
     if (this.#closed) stream.end(new HoldfastError(ErrorCode.STOPPING, "stopping"));
   }
 }

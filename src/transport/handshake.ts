@@ -21,6 +21,12 @@ const REMOVED_NEXT =
   "if the member's disk was lost: holdfast members remove NAME, then holdfast members add NAME ADDRESS";
 const CONFIG_NEXT = "check the members and their addresses in the configuration";
 
+/**
+ * How a peer says "your disk is not the one that I know you by". The node that hears it has been wiped, replaced, or runs
+ * beside another one of the same identity: it may not take part, and should stop and say so.
+ */
+export const DISK_REFUSED = ErrorCode.PERMISSION_DENIED;
+
 /** The first frame on a link, and part of the first chunk of a snapshot stream. */
 export function makeHello(self: SelfIdentity, to: number, toIncarnation: number): v1.IPeerHello {
   return {
@@ -70,7 +76,7 @@ export function refuseHello(
   const from = hello.from;
   if (!isMemberId(from) || from === self.raftId)
     return refuse(ErrorCode.INVALID_ARGUMENT, `a peer cannot be member ${from} here`, CONFIG_NEXT);
-  return refuseDisk(from, hello.fromIncarnation, hello.fromDisk, admit);
+  return refuseDisk(from, hello.fromIncarnation, hello.fromDisk, admit, DISK_REFUSED);
 }
 
 /** The answer to a hello. */
@@ -90,7 +96,7 @@ export function refuseWelcome(
       `member ${welcome.node} answers at the address of member ${expected}`,
       CONFIG_NEXT,
     );
-  return refuseDisk(expected, welcome.incarnation, welcome.disk, admit);
+  return refuseDisk(expected, welcome.incarnation, welcome.disk, admit, ErrorCode.PRECONDITION_FAILED);
 }
 
 function refuseDisk(
@@ -98,11 +104,12 @@ function refuseDisk(
   incarnation: number | null | undefined,
   diskId: string | null | undefined,
   admit: AdmitPeer,
+  code: ErrorCode,
 ): HoldfastError | null {
   if (!Number.isSafeInteger(incarnation) || !incarnation || !diskId || diskId.length > 64)
     return refuse(ErrorCode.INVALID_ARGUMENT, `member ${raftId} does not say which disk it has`, CONFIG_NEXT);
   const refusal = admit({ raftId, incarnation, diskId });
-  return refusal === null ? null : refuse(ErrorCode.PRECONDITION_FAILED, refusal, REMOVED_NEXT);
+  return refusal === null ? null : refuse(code, refusal, REMOVED_NEXT);
 }
 
 function refuse(code: ErrorCode, message: string, next: string): HoldfastError {

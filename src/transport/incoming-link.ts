@@ -48,7 +48,11 @@ export class IncomingLink {
       this.end(new HoldfastError(ErrorCode.DEADLINE_EXCEEDED, `no hello within ${helloTimeoutMs} ms`)),
     );
     call.on("data", (frame: v1.IPeerFrame) => this.#frame(frame));
-    call.on("end", () => this.end(this.#from === null ? NO_HELLO : null));
+    call.on("end", () => {
+      // A peer that stops says its last words and ends the stream in good order: they count.
+      this.#deliver();
+      this.end(this.#from === null ? NO_HELLO : null);
+    });
     call.on("cancelled", () => this.end(null));
     call.on("error", () => this.end(null));
   }
@@ -108,7 +112,7 @@ export class IncomingLink {
   }
 
   #deliver(): void {
-    if (this.#ended || this.#from === null) return;
+    if (this.#ended || this.#from === null || this.#turn.length === 0) return;
     const frames = this.#turn;
     this.#turn = [];
     this.#events.onFrames(this.#from, frames);

@@ -9,6 +9,17 @@ import { invalidMessage } from "./raft-codec.js";
 /** The server's side of a snapshot stream. */
 export type SnapshotCall = ServerDuplexStream<v1.ISnapshotChunk, v1.ISnapshotProgress>;
 
+/** What an incoming snapshot stream tells its owner. */
+export interface IncomingSnapshotEvents {
+  onSnapshot(from: number, first: v1.ISnapshotChunk): SnapshotSink | null;
+  /**
+   * The sender is known, none of its chunks is stored yet: ends an earlier stream of the same peer and resolves when
+   * that has let go of the sink.
+   */
+  onBegin(from: number, stream: IncomingSnapshot): Promise<void>;
+  onEnded(from: number, stream: IncomingSnapshot): void;
+}
+
 /**
  * Receives one snapshot stream: one chunk at a time, the next is taken off the wire when the last is stored, so that
  * HTTP/2 flow control slows the sender down to the speed of this disk.
@@ -17,28 +28,17 @@ export class IncomingSnapshot {
   readonly #call: SnapshotCall;
   readonly #self: SelfIdentity;
   readonly #admit: AdmitPeer;
-  readonly #onSnapshot: (from: number, first: v1.ISnapshotChunk) => SnapshotSink | null;
-  readonly #onBegin: (from: number, stream: IncomingSnapshot) => Promise<void>;
+  readonly #events: IncomingSnapshotEvents;
+  #from = 0;
   #sink: SnapshotSink | null = null;
   #ended = false;
   #work: Promise<void> = Promise.resolve();
 
-  /**
-   * @param onBegin called once the sender is known, before its first chunk is stored: ends an earlier stream of the
-   * same peer and resolves when that has let go of the sink.
-   */
-  constructor(
-    call: SnapshotCall,
-    self: SelfIdentity,
-    admit: AdmitPeer,
-    onSnapshot: (from: number, first: v1.ISnapshotChunk) => SnapshotSink | null,
-    onBegin: (from: number, stream: IncomingSnapshot) => Promise<void>,
-  ) {
+  constructor(call: SnapshotCall, self: SelfIdentity, admit: AdmitPeer, events: IncomingSnapshotEvents) {
     this.#call = call;
     this.#self = self;
     this.#admit = admit;
-    this.#onSnapshot = onSnapshot;
-    this.#onBegin = onBegin;
+    this.#events = events;
     call.on("data", (chunk: v1.ISnapshotChunk) => {
       call.pause();
       this.#work = this.#work.then(() => this.#take(chunk));
@@ -57,6 +57,7 @@ export class IncomingSnapshot {
     if (reason === null) this.#call.end();
     else this.#call.emit("error", toServiceError(reason));
     this.#sink?.abort(reason?.message ?? "the stream ended");
+    this.#events.onEnded(this.#from, this);
   }
 
   /** Resolves when no chunk of this stream is being stored any more. */
@@ -88,8 +89,9 @@ export class IncomingSnapshot {
     if (wrong !== null) throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, `malformed snapshot: ${wrong}`);
     if (!chunk.transferId)
       throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, "malformed snapshot: no transfer id");
-    await this.#onBegin(from, this);
-    const sink = this.#onSnapshot(from, chunk);
+    this.#from = from;
+    await this.#events.onBegin(from, this);
+    const sink = this.#events.onSnapshot(from, chunk);
     if (sink === null) throw new HoldfastError(ErrorCode.PRECONDITION_FAILED, "the snapshot is not wanted");
     return sink;
   }
@@ -101,6 +103,7 @@ export class IncomingSnapshot {
     this.#report(chunk, true);
     this.#ended = true;
     this.#call.end();
+    this.#events.onEnded(this.#from, this);
   }
 
   #report(chunk: v1.ISnapshotChunk, installed: boolean): void {

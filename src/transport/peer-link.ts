@@ -6,12 +6,13 @@ import {
   type ServiceError,
 } from "@grpc/grpc-js";
 import type { Log, Meter, Scheduler, Timer } from "../runtime/api.js";
+import { ErrorCode, type HoldfastError } from "../wire/errors.js";
 import { fromServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
 import { services } from "../wire/services.js";
 import type { PeerTarget } from "./api.js";
 import { PeerAddress, type ResolveHost } from "./addresses.js";
-import { makeHello, refuseWelcome, type AdmitPeer, type SelfIdentity } from "./handshake.js";
+import { DISK_REFUSED, makeHello, refuseWelcome, type AdmitPeer, type SelfIdentity } from "./handshake.js";
 import { channelOptions, type TransportOptions } from "./options.js";
 import { SendQueue } from "./send-queue.js";
 
@@ -33,9 +34,20 @@ export interface LinkContext {
 export interface LinkEvents {
   onConnected(peer: number): void;
   onDisconnected(peer: number, reason: string): void;
+  onRefused?(peer: number, refusal: HoldfastError): void;
 }
 
 const LINK = services.Peer["Link"] as MethodDefinition<v1.IPeerFrame, v1.IPeerWelcome>;
+
+/** What a handshake is refused with. */
+const REFUSALS = new Set<ErrorCode>([
+  ErrorCode.INVALID_ARGUMENT,
+  ErrorCode.UNSUPPORTED_VERSION,
+  ErrorCode.WRONG_CLUSTER,
+  ErrorCode.UNKNOWN_MEMBER,
+  ErrorCode.PRECONDITION_FAILED,
+  DISK_REFUSED,
+]);
 
 /**
  * The outgoing link to one peer: dials, introduces itself, sends frames, dials again. Every dial is a new channel with
@@ -106,11 +118,13 @@ export class PeerLink {
     return this.#address.forDial();
   }
 
+  /** Ends the link. What was queued still leaves, if the stream takes it at once: it may hand leadership over. */
   close(reason = "closed"): void {
     if (this.#closed) return;
     this.#closed = true;
     this.#timer?.cancel();
-    this.#drop(reason);
+    this.flush();
+    this.#drop(reason, true);
   }
 
   #dial(): void {
@@ -134,7 +148,7 @@ export class PeerLink {
     this.#stream = stream;
     this.#inStream = 0;
     stream.on("data", (welcome: v1.IPeerWelcome) => this.#welcomed(stream, welcome));
-    stream.on("error", (error: ServiceError) => this.#broken(stream, describe(error)));
+    stream.on("error", (error: ServiceError) => this.#failed(stream, fromServiceError(error)));
     stream.on("end", () => this.#broken(stream, "the peer ended the link"));
     stream.write({ hello: makeHello(self, this.target.raftId, this.#toIncarnation) });
     this.#timer = scheduler.after(options.handshakeTimeoutMs, () =>
@@ -161,6 +175,12 @@ export class PeerLink {
     this.#events.onConnected(this.target.raftId);
   }
 
+  #failed(stream: LinkStream, error: HoldfastError): void {
+    const refused = stream === this.#stream && !this.#connected && REFUSALS.has(error.code);
+    this.#broken(stream, `${error.codeName}: ${error.message}`);
+    if (refused) this.#events.onRefused?.(this.target.raftId, error);
+  }
+
   #written(stream: LinkStream, bytes: number): void {
     if (stream !== this.#stream) return;
     this.#inStream -= bytes;
@@ -176,7 +196,7 @@ export class PeerLink {
     this.#backoffMs = Math.min(this.#backoffMs * 2, this.#context.options.backoffMaxMs);
   }
 
-  #drop(reason: string): void {
+  #drop(reason: string, inGoodOrder = false): void {
     const wasConnected = this.#connected;
     const { log, meter } = this.#context;
     this.#connected = false;
@@ -184,7 +204,8 @@ export class PeerLink {
     if (!wasConnected) this.#toIncarnation = 0;
     const stream = this.#stream;
     this.#stream = null;
-    stream?.cancel();
+    if (inGoodOrder && wasConnected) stream?.end();
+    else stream?.cancel();
     this.#client?.close();
     this.#client = null;
     const dropped = this.#queue.clear();
@@ -196,10 +217,4 @@ export class PeerLink {
     this.#lastReason = reason;
     if (wasConnected) this.#events.onDisconnected(this.target.raftId, reason);
   }
-}
-
-/** A failed call in a few words, with the typed error's own message where there is one. */
-export function describe(error: ServiceError): string {
-  const typed = fromServiceError(error);
-  return `${typed.codeName}: ${typed.message}`;
 }

@@ -25,6 +25,7 @@ export interface Node {
   readonly turns: number[];
   readonly connected: number[];
   readonly disconnected: { readonly peer: number; readonly reason: string }[];
+  readonly refused: { readonly peer: number; readonly code: string }[];
   readonly log: ReturnType<typeof memoryLog>;
   readonly meter: ReturnType<typeof memoryMeter>;
   readonly stop: () => Promise<void>;
@@ -50,6 +51,7 @@ export async function startNode(raftId: number, setup: NodeSetup = {}): Promise<
   const told = { received: [] as Node["received"][0][], turns: [] as number[] };
   const connected: number[] = [];
   const disconnected: { peer: number; reason: string }[] = [];
+  const refused: { peer: number; code: string }[] = [];
   const log = memoryLog();
   const meter = memoryMeter();
   const transport = new GrpcTransport({
@@ -61,6 +63,7 @@ export async function startNode(raftId: number, setup: NodeSetup = {}): Promise<
       },
       onConnected: (peer) => connected.push(peer),
       onDisconnected: (peer, reason) => disconnected.push({ peer, reason }),
+      onRefused: (peer, refusal) => refused.push({ peer, code: refusal.codeName }),
       onSnapshot: setup.onSnapshot ?? (() => null),
     },
     admit: setup.admit ?? (() => null),
@@ -84,6 +87,7 @@ export async function startNode(raftId: number, setup: NodeSetup = {}): Promise<
     ...told,
     connected,
     disconnected,
+    refused,
     log,
     meter,
     stop: async () => {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { connect as connectHttp2 } from "node:http2";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { Prng } from "../../src/runtime/index.js";
 import type { v1 } from "../../src/wire/index.js";
+import { callRaw, framed } from "./raw-calls.js";
 import { commitsOf, freePort, heartbeat, startNode, until, type Node, type NodeSetup } from "./fixtures.js";
 
 const SEED = Number(process.env["SEED"] ?? 7);
@@ -94,6 +94,13 @@ describe("peer links", () => {
     a.transport.send(2, heartbeat(1, 2, 100));
     await until("a frame", () => commitsOf(again).length === 1);
     assert.deepEqual(commitsOf(again), [100]);
+  });
+
+  it("say their last words before they close", async () => {
+    const [a, b] = await joined();
+    for (let i = 1; i <= 50; i++) a.transport.send(2, heartbeat(1, 2, i));
+    await a.stop();
+    await until("the last words", () => commitsOf(b).length === 50);
   });
 
   it("are dialled until the peer is there", async () => {
@@ -192,10 +199,18 @@ describe("peer links", () => {
       assert.match(await refusal({}, { self: { raftId: 3 } }), /UNKNOWN_MEMBER.*member 2.*member 3/);
     });
 
+    it("a wiped disk, and tell the node that has it", async () => {
+      const b = await start(2, { admit: (said) => (said.raftId === 1 ? "its data folder was wiped" : null) });
+      const a = await start(1);
+      a.transport.setPeers([b.target]);
+      await until("the refusal", () => a.refused.length > 0);
+      assert.deepEqual(a.refused[0], { peer: 2, code: "PERMISSION_DENIED" });
+    });
+
     it("an old incarnation", async () => {
       const admit = (said: { incarnation: number }) =>
         said.incarnation < 2 ? "incarnation 2 has taken its place" : null;
-      assert.match(await refusal({}, { admit }), /PRECONDITION_FAILED.*incarnation 2/);
+      assert.match(await refusal({}, { admit }), /PERMISSION_DENIED.*incarnation 2/);
     });
 
     it("a peer whose disk is not the one it had, also from the dialling side", async () => {
@@ -235,13 +250,17 @@ describe("peer links", () => {
         const statuses: string[] = [];
         for (let i = 0; i < 20; i++) {
           const body = Buffer.from(random.bytes(1 + random.below(300)));
-          statuses.push(await callRaw(port, framed(body)));
+          statuses.push(await callRaw(port, "Link", framed(body)));
         }
         const truncated = framed(Buffer.alloc(100)).subarray(0, 50);
-        statuses.push(await callRaw(port, truncated));
+        statuses.push(await callRaw(port, "Link", truncated));
         const oversized = Buffer.alloc(5);
         oversized.writeUInt32BE(64 * 1024 * 1024, 1);
-        assert.equal(await callRaw(port, oversized), "8", "RESOURCE_EXHAUSTED, before the body is there");
+        assert.equal(
+          await callRaw(port, "Link", oversized),
+          "8",
+          "RESOURCE_EXHAUSTED, before the body is there",
+        );
         assert(
           statuses.every((status) => status !== "0"),
           `some garbage was taken: ${statuses.join(",")}`,
@@ -276,40 +295,4 @@ async function throwAt(port: number, bytes: Buffer): Promise<void> {
     socket.on("close", () => resolve());
     socket.setTimeout(30, () => socket.destroy());
   });
-}
-
-/** A gRPC message: flag, length, body. */
-function framed(body: Buffer): Buffer {
-  const head = Buffer.alloc(5);
-  head.writeUInt32BE(body.length, 1);
-  return Buffer.concat([head, body]);
-}
-
-/** Calls Link with raw bytes; answers the gRPC status, or "closed". */
-async function callRaw(port: number, bytes: Buffer): Promise<string> {
-  const session = connectHttp2(`http://127.0.0.1:${port}`);
-  session.on("error", () => {});
-  try {
-    return await new Promise<string>((resolve) => {
-      const stream = session.request({
-        ":method": "POST",
-        ":path": "/holdfast.v1.Peer/Link",
-        "content-type": "application/grpc",
-        te: "trailers",
-      });
-      let status = "closed";
-      const note = (headers: Record<string, unknown>) => {
-        const said = headers["grpc-status"];
-        if (typeof said === "string") status = said;
-      };
-      stream.on("response", note);
-      stream.on("trailers", note);
-      stream.on("error", () => {});
-      stream.on("close", () => resolve(status));
-      stream.resume();
-      stream.end(bytes);
-    });
-  } finally {
-    session.destroy();
-  }
 }
