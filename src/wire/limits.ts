@@ -26,6 +26,8 @@ export const limits = {
   slotsPerSession: 64,
   /** A stored reply. */
   replyBytesMax: 16 * 1024,
+  /** File nodes of one cluster, ours and others. */
+  nodesMax: 1_000,
   sessionsMax: 100_000,
   handlesPerSessionMax: 200_000,
   handlesMax: 2_000_000,

@@ -1,0 +1,52 @@
+import { ErrorCode } from "../../wire/errors.js";
+import { v1 } from "../../wire/index.js";
+import { idOf } from "../ids.js";
+import { breakLeases } from "../mechanics/breaks.js";
+import { checkHandleFence, unknownHandle } from "../mechanics/fence.js";
+import { waitingText } from "../mechanics/holders.js";
+import { park } from "../mechanics/parking.js";
+import { markUsed } from "../mechanics/using.js";
+import { isBreakOperation } from "../rules/lease-break.js";
+import type { HandleRow } from "../tables/handles.js";
+import type { PendingRow } from "../tables/records.js";
+import type { SessionRow } from "../tables/sessions.js";
+import { fail, failed, type Tx } from "../tx.js";
+import { printable } from "../validate.js";
+
+/** A file node is about to do something on a handle that the leases of others do not allow (semantics.md F3). */
+export function breakLeasesCommand(tx: Tx, command: v1.IBreakLeases): v1.ICommandResult {
+  const found = checkHandleFence(tx, command.fence, idOf(command.handleId));
+  if (!("handle" in found)) return failed(found);
+  const { session, handle } = found;
+  if (!handle.isOpen || !handle.isConnected) return failed(unknownHandle(session, handle.id));
+  return attemptBreak(tx, session, handle, command, null);
+}
+
+/** Breaks, and answers once nothing has to be waited for. */
+export function attemptBreak(
+  tx: Tx,
+  session: SessionRow,
+  handle: HandleRow,
+  command: v1.IBreakLeases,
+  parked: PendingRow | null,
+): v1.ICommandResult {
+  const operation = command.operation ?? "";
+  if (!isBreakOperation(operation))
+    return fail(ErrorCode.INVALID_ARGUMENT, `"${printable(operation)}" is no operation that breaks leases`);
+  markUsed(tx, handle);
+  const waiting = breakLeases(tx, handle.share, handle.fileId, operation, handle);
+  if (waiting.length === 0) return { effect: { status: v1.EffectResult.Status.DONE } };
+  const pending =
+    parked ??
+    park(tx, session, {
+      command: { breakLeases: command },
+      request: null,
+      digest: "",
+      handleId: handle.id,
+      share: handle.share,
+      path: handle.path,
+      fileId: handle.fileId,
+      waitsFor: waitingText(waiting),
+    });
+  return { effect: { status: v1.EffectResult.Status.PARKED, pendingId: pending.r.id } };
+}

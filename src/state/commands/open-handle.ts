@@ -1,0 +1,97 @@
+import { ErrorCode } from "../../wire/errors.js";
+import { v1 } from "../../wire/index.js";
+import { limits } from "../../wire/limits.js";
+import { type Id, idOf, shortHex } from "../ids.js";
+import { mutant } from "../mutants.js";
+import { takeOverApplication } from "../mechanics/app-instance.js";
+import { checkFence } from "../mechanics/fence.js";
+import { openIdentity } from "../mechanics/identity.js";
+import { attemptOpen } from "../mechanics/opening.js";
+import { answerReplay } from "../mechanics/replaying.js";
+import { onceOnly } from "../mechanics/reply-cache.js";
+import { SessionRow } from "../tables/sessions.js";
+import { fail, failed, type Tx } from "../tx.js";
+import {
+  bytesProblem,
+  firstProblem,
+  guidProblem,
+  optionalGuidProblem,
+  pathProblem,
+  type Problem,
+  shareProblem,
+} from "../validate.js";
+
+/**
+ * A create. Order (semantics.md B2, D3): the stored reply of the same request; the application instance; the create guid;
+ * then the table of opens.
+ */
+export function openHandle(tx: Tx, command: v1.IOpenHandle): v1.ICommandResult {
+  const session = checkFence(tx, command.fence);
+  if (!(session instanceof SessionRow)) return failed(session);
+  return onceOnly(
+    tx,
+    session,
+    command.request,
+    () => openIdentity(command),
+    (digest) => open(tx, session, command, digest),
+  );
+}
+
+function open(tx: Tx, session: SessionRow, command: v1.IOpenHandle, digest: Id): v1.ICommandResult {
+  const problem = openProblem(tx, session, command);
+  if (problem !== null) return problem;
+  const forced = takeOverApplication(tx, session, command);
+  if (forced !== null) return forced;
+  const replay = mutant.replayExecutesAgain ? null : answerReplay(tx, session, command);
+  if (replay !== null) return replay;
+  return attemptOpen(tx, { session, command, digest, parked: null });
+}
+
+function openProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Problem {
+  return firstProblem(
+    guidProblem("handle id", command.handleId),
+    optionalGuidProblem("create guid", command.createGuid),
+    shareProblem(tx.store.share(command.share ?? ""), command.share),
+    pathProblem("path", command.path),
+    optionalGuidProblem("lease key", command.lease?.key),
+    optionalGuidProblem("parent lease key", command.lease?.parentKey),
+    optionalGuidProblem("application instance", command.appInstance?.id),
+    bytesProblem("blob", command.blob, limits.blobBytesMax),
+    kindProblem(command.kind ?? 0),
+    observedProblem(command.observed),
+    limitProblem(tx, session, command),
+  );
+}
+
+function kindProblem(kind: v1.HandleKind): Problem {
+  if (v1.HandleKind[kind] !== undefined) return null;
+  return fail(ErrorCode.INVALID_ARGUMENT, `handle kind ${kind} is unknown`);
+}
+
+function observedProblem(observed: v1.IObservedFile | null | undefined): Problem {
+  if (observed?.exists && !observed.fileId)
+    return fail(
+      ErrorCode.INVALID_ARGUMENT,
+      "the observation says that the file exists, but not which file it is",
+    );
+  return null;
+}
+
+function limitProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Problem {
+  const { handles } = tx.store;
+  const id = idOf(command.handleId);
+  if (handles.byId.has(id)) {
+    // A repeat with a proposed id of its own is the rule; the same id means that a guid replay is answered below.
+    const same =
+      handles.byId.get(id)?.createGuid === idOf(command.createGuid) && idOf(command.createGuid) !== "";
+    if (!same) return fail(ErrorCode.INVALID_ARGUMENT, `handle id ${shortHex(id)} was used before`);
+  }
+  if (session.liveHandles >= limits.handlesPerSessionMax)
+    return fail(
+      ErrorCode.TOO_MANY_OPENED_FILES,
+      `a session has at most ${limits.handlesPerSessionMax} handles`,
+    );
+  if (handles.byId.size >= limits.handlesMax)
+    return fail(ErrorCode.LIMIT_EXCEEDED, `the cluster has ${limits.handlesMax} handles, which is the limit`);
+  return null;
+}

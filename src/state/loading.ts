@@ -1,0 +1,215 @@
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { v1 } from "../wire/index.js";
+import { firstLookMs } from "./due.js";
+import { idOf } from "./ids.js";
+import { Kind } from "./keys.js";
+import { invariant, type Row } from "./row.js";
+import { FORMAT_VERSION, type Store } from "./store.js";
+import { HandleRow } from "./tables/handles.js";
+import { LeaseRow } from "./tables/leases.js";
+import {
+  ClusterRow,
+  clusterRecord,
+  EffectRow,
+  effectRecord,
+  FailoverRow,
+  failoverRecord,
+  MemberRow,
+  memberRecord,
+  NameChangeRow,
+  nameChangeRecord,
+  NodeRow,
+  nodeRecord,
+  OperationRow,
+  operationRecord,
+  PendingRow,
+  pendingRecord,
+} from "./tables/records.js";
+import { KeyRow } from "./tables/resume-keys.js";
+import { sessionRecord, SessionRow, SlotRow } from "./tables/sessions.js";
+
+interface Loaded {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** Takes records in, in any order, and puts them together at the end. */
+export class Loader {
+  readonly #sessions: Loaded[] = [];
+  readonly #slots: Loaded[] = [];
+  readonly #handles: Loaded[] = [];
+  readonly #leases: Loaded[] = [];
+
+  constructor(readonly store: Store) {}
+
+  /** One record as it lies on disk. Throws UNSUPPORTED_VERSION for what a newer version wrote. */
+  take(record: Loaded): void {
+    const kind = record.key[0] as Kind;
+    const take = TAKERS[kind];
+    if (take === undefined)
+      throw unsupported(`a record of kind 0x${(kind ?? 0).toString(16)}, which this version does not know`);
+    if (kind === Kind.session) this.#sessions.push(copy(record));
+    else if (kind === Kind.slot) this.#slots.push(copy(record));
+    else if (kind === Kind.handle) this.#handles.push(copy(record));
+    else if (kind === Kind.lease) this.#leases.push(copy(record));
+    else adopt(this.store, take(this.store, record.value), record);
+  }
+
+  /** Links what refers to each other and derives what is not stored. */
+  finish(): void {
+    const { store } = this;
+    for (const record of this.#sessions) adopt(store, loadSession(store, record.value), record);
+    for (const record of this.#slots) adopt(store, loadSlot(store, record.value), record);
+    for (const record of this.#leases) adopt(store, loadLease(store, record.value), record);
+    for (const record of this.#handles) adopt(store, loadHandle(store, record.value), record);
+    for (const lease of store.leases.byId.values())
+      invariant(lease.handles.size > 0, "a lease on disk has no handle");
+    this.#buryTombstones();
+    this.#schedule();
+  }
+
+  #buryTombstones(): void {
+    for (const session of this.store.sessions.byId.values()) {
+      const closed = [...session.handles].filter((handle) => handle.state === v1.HandleState.HANDLE_CLOSED);
+      closed.sort((a, b) => (a.extras?.closedNumber ?? 0) - (b.extras?.closedNumber ?? 0));
+      for (const handle of closed) session.tombstones.add(handle);
+    }
+  }
+
+  #schedule(): void {
+    const { store } = this;
+    for (const session of store.sessions.byId.values())
+      store.deadlines.schedule(session, firstLookMs(session));
+    for (const lease of store.leases.byId.values()) store.deadlines.schedule(lease, firstLookMs(lease));
+    for (const key of store.keys.byName.values()) store.deadlines.schedule(key, firstLookMs(key));
+  }
+}
+
+type Taker = (store: Store, value: Uint8Array) => Row;
+
+/** How each kind of record comes in. A missing kind does not compile. */
+const TAKERS: Record<Kind, Taker> = {
+  [Kind.cluster]: loadCluster,
+  [Kind.member]: (store, value) => {
+    const row = new MemberRow(memberRecord(v1.MemberRecord.decode(value)));
+    store.members.set(row.r.raftId, row);
+    return row;
+  },
+  [Kind.node]: (store, value) => {
+    const row = new NodeRow(nodeRecord(v1.NodeRecord.decode(value)));
+    store.nodes.set(row.r.name, row);
+    return row;
+  },
+  [Kind.session]: loadSession,
+  [Kind.slot]: loadSlot,
+  [Kind.handle]: loadHandle,
+  [Kind.lease]: loadLease,
+  [Kind.effect]: (store, value) => {
+    const row = new EffectRow(effectRecord(v1.EffectRecord.decode(value)));
+    store.effects.add(row);
+    return row;
+  },
+  [Kind.pending]: (store, value) => {
+    const row = new PendingRow(pendingRecord(v1.PendingRecord.decode(value)));
+    store.pending.add(row);
+    return row;
+  },
+  [Kind.nameChange]: (store, value) => {
+    const row = new NameChangeRow(nameChangeRecord(v1.NameChangeRecord.decode(value)));
+    store.names.add(row);
+    return row;
+  },
+  [Kind.resumeKey]: (store, value) => {
+    const row = KeyRow.fromRecord(v1.ResumeKeyRecord.decode(value));
+    store.keys.add(row);
+    return row;
+  },
+  [Kind.operation]: (store, value) => {
+    const row = new OperationRow(operationRecord(v1.OperationRecord.decode(value)));
+    store.operations.set(row.r.id, row);
+    return row;
+  },
+  [Kind.failover]: (store, value) => {
+    const row = new FailoverRow(failoverRecord(v1.FailoverRecord.decode(value)));
+    store.failovers.set(row.r.id, row);
+    return row;
+  },
+};
+
+function loadCluster(store: Store, value: Uint8Array): Row {
+  const record = v1.ClusterRecord.decode(value);
+  const version = record.formatVersion;
+  if (version > FORMAT_VERSION) throw unsupported(`format version ${version}`);
+  store.cluster = new ClusterRow(clusterRecord(record));
+  return store.cluster;
+}
+
+function loadSession(store: Store, value: Uint8Array): Row {
+  const row = new SessionRow(sessionRecord(v1.SessionRecord.decode(value)));
+  store.sessions.add(row);
+  return row;
+}
+
+function loadSlot(store: Store, value: Uint8Array): Row {
+  const record = v1.SlotRecord.decode(value);
+  const session = store.sessions.byId.get(record.sessionId);
+  invariant(
+    session !== undefined,
+    `a stored reply belongs to session ${record.sessionId}, which is not there`,
+  );
+  const row = new SlotRow(record.sessionId, record.slot);
+  row.sequence = record.sequence;
+  row.digest = idOf(record.requestDigest);
+  row.result = Object.hasOwn(record, "result") ? new Uint8Array(record.result) : null;
+  row.underWay = record.underWay;
+  session.slots ??= new Map();
+  session.slots.set(row.slot, row);
+  return row;
+}
+
+function loadHandle(store: Store, value: Uint8Array): Row {
+  const record = v1.HandleRecord.decode(value);
+  if (record.formatVersion > FORMAT_VERSION)
+    throw unsupported(`a handle of format version ${record.formatVersion}`);
+  const session = store.sessions.byId.get(record.sessionId);
+  invariant(session !== undefined, `a handle belongs to session ${record.sessionId}, which is not there`);
+  const row = HandleRow.fromRecord(record, session);
+  shareStrings(row, session);
+  store.handles.add(row);
+  if (row.isOpen && row.leaseKey !== "") {
+    const lease = store.leases.of(row);
+    invariant(lease !== undefined, "a handle has a lease that is not there");
+    lease.handles.add(row);
+  }
+  return row;
+}
+
+/** A million handles of one client need one copy of its name. */
+function shareStrings(row: HandleRow, session: SessionRow): void {
+  if (row.client === session.client) row.client = session.client;
+  if (row.principal === session.r.principal) row.principal = session.r.principal;
+}
+
+function loadLease(store: Store, value: Uint8Array): Row {
+  const row = new LeaseRow(v1.LeaseRecord.decode(value));
+  store.leases.add(row);
+  return row;
+}
+
+function adopt(store: Store, row: Row, record: Loaded): void {
+  store.journal.adopt(row, record.key, record.value);
+}
+
+function copy(record: Loaded): Loaded {
+  return { key: record.key, value: record.value };
+}
+
+function unsupported(what: string): HoldfastError {
+  return new HoldfastError(
+    ErrorCode.UNSUPPORTED_VERSION,
+    `the state on disk has ${what}; this program knows ${FORMAT_VERSION}`,
+    {
+      next: "start a version of holdfast at least as new as the one that wrote it",
+    },
+  );
+}

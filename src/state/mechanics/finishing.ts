@@ -1,0 +1,173 @@
+import { v1 } from "../../wire/index.js";
+import { EventKind } from "../events.js";
+import { idOf } from "../ids.js";
+import type { HandleRow } from "../tables/handles.js";
+import { isBelow } from "../tables/path-index.js";
+import type { EffectRow } from "../tables/records.js";
+import { failed, type Tx } from "../tx.js";
+import { breakDirectory } from "./breaks.js";
+import { buryTombstone } from "./closing.js";
+import { handleOfEffect } from "./effects.js";
+import { dropEffect } from "./effect-rows.js";
+import { noteNameChange } from "./names.js";
+import { completeOpen } from "./opening.js";
+import { settle } from "./reply-cache.js";
+
+type Finisher = (tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect) => v1.ICommandResult;
+
+/** What the outcome of each kind changes in the state. A missing kind does not compile. */
+const FINISHERS: Record<v1.EffectKind, Finisher> = {
+  [v1.EffectKind.EFFECT_KIND_UNSPECIFIED]: plainDone,
+  [v1.EffectKind.EFFECT_CREATE]: finishCreate,
+  [v1.EffectKind.EFFECT_OVERWRITE]: finishCreate,
+  [v1.EffectKind.EFFECT_SUPERSEDE]: finishCreate,
+  [v1.EffectKind.EFFECT_DELETE]: finishDelete,
+  [v1.EffectKind.EFFECT_RENAME]: finishRename,
+  [v1.EffectKind.EFFECT_LINK]: finishName,
+  [v1.EffectKind.EFFECT_TRUNCATE]: plainDone,
+  [v1.EffectKind.EFFECT_APPEND]: plainDone,
+  [v1.EffectKind.EFFECT_MKDIR]: finishName,
+  [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: plainDone,
+  [v1.EffectKind.EFFECT_FOREIGN]: plainDone,
+};
+
+/** Records the outcome of an effect, and with it the answer of the call that began it, in one entry (semantics.md C4). */
+export function finishEffect(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const session = tx.store.sessions.byId.get(effect.r.sessionId);
+  const handle = handleOfEffect(tx, effect);
+  // The effect must be out of the way before its names are open to others again.
+  dropEffect(tx, effect);
+  const result = outcome.error
+    ? undo(tx, effect, handle, outcome.error)
+    : FINISHERS[effect.r.kind](tx, effect, outcome);
+  settle(tx, session, effect.r.request, result);
+  const text = `effect ${effect.r.id} on ${effect.r.share}:${effect.r.path}`;
+  tx.emit(
+    EventKind.effectFinished,
+    "",
+    outcome.error ? `${text}: ${outcome.error.message}` : `${text}: done`,
+    {
+      sessionId: effect.r.sessionId,
+      handleId: effect.r.handleId,
+      effect: { ...effect.r },
+    },
+  );
+  return result;
+}
+
+/** It could not be done. A create leaves nothing; a handle that was to delete its file is closed all the same. */
+function undo(
+  tx: Tx,
+  effect: EffectRow,
+  handle: HandleRow | undefined,
+  error: v1.IErrorDetail,
+): v1.ICommandResult {
+  if (handle?.state === v1.HandleState.HANDLE_PENDING && handle.effectId === effect.r.id) {
+    tx.store.handles.displace(handle);
+    tx.store.handles.remove(handle);
+    tx.store.drop(handle);
+    tx.wakeHandle(handle);
+  }
+  if (handle?.state === v1.HandleState.HANDLE_CLOSING) {
+    handle.more().closeReason = error.message ?? "its file could not be deleted";
+    closed(tx, handle);
+    return { close: {} };
+  }
+  return failed({ ...error });
+}
+
+function closed(tx: Tx, handle: HandleRow): void {
+  handle.state = v1.HandleState.HANDLE_CLOSED;
+  handle.effectId = 0;
+  tx.touchHandle(handle);
+  buryTombstone(tx, handle);
+}
+
+function plainDone(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const handle = handleOfEffect(tx, effect);
+  const result: v1.IEffectResult = {
+    status: v1.EffectResult.Status.DONE,
+    outcome: new Uint8Array(outcome.outcome ?? []),
+    fileId: outcome.fileId || effect.r.fileId,
+    effect: { ...effect.r },
+  };
+  if (handle !== undefined) result.handle = handle.toRecord();
+  return { effect: result };
+}
+
+function finishCreate(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const r = effect.r;
+  if (r.kind !== v1.EffectKind.EFFECT_OVERWRITE) noteNameChange(tx, r.share, r.path, false);
+  const handle = handleOfEffect(tx, effect);
+  if (handle === undefined || handle.state !== v1.HandleState.HANDLE_PENDING || handle.effectId !== r.id)
+    return plainDone(tx, effect, outcome);
+  return completeOpen(tx, handle, {
+    fileId: outcome.fileId || r.fileId,
+    action: outcome.createAction || handle.createAction,
+    directory: outcome.directory || r.directory,
+    lease: handle.extras?.leaseRequest ?? null,
+  });
+}
+
+function finishDelete(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const r = effect.r;
+  noteNameChange(tx, r.share, r.path, r.directory);
+  const session = tx.store.sessions.byId.get(r.sessionId);
+  const handle = handleOfEffect(tx, effect);
+  breakDirectory(tx, r.share, r.path, session?.client ?? "", "");
+  if (handle?.state !== v1.HandleState.HANDLE_CLOSING) return plainDone(tx, effect, outcome);
+  const closeResult = new Uint8Array(outcome.outcome ?? []);
+  handle.more().closeResult = closeResult;
+  closed(tx, handle);
+  return { close: { closeResult } };
+}
+
+function finishName(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const r = effect.r;
+  const path = r.targetPath || r.path;
+  noteNameChange(tx, r.share, path, false);
+  breakDirectory(
+    tx,
+    r.share,
+    path,
+    idOf(tx.store.sessions.byId.get(r.sessionId)?.r.clientGuid),
+    parentKeyOf(tx, effect),
+  );
+  return plainDone(tx, effect, outcome);
+}
+
+/** Open handles and leases follow their file to its new path, those below a directory too. */
+function finishRename(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const r = effect.r;
+  const { handles, leases } = tx.store;
+  noteNameChange(tx, r.share, r.path, r.directory);
+  noteNameChange(tx, r.share, r.targetPath, r.directory);
+  const moved = [...handles.paths.at(r.share, r.path), ...handles.paths.below(r.share, r.path)];
+  for (const handle of moved) {
+    if (handle.path === r.path && r.fileId !== "" && handle.fileId !== "" && handle.fileId !== r.fileId)
+      continue;
+    handles.repath(handle, newPath(handle.path, r.path, r.targetPath));
+    tx.touchHandle(handle);
+  }
+  for (const lease of [...leases.paths.at(r.share, r.path), ...leases.paths.below(r.share, r.path)]) {
+    leases.repath(lease, newPath(lease.r.path, r.path, r.targetPath));
+    tx.store.touch(lease);
+  }
+  const client = idOf(tx.store.sessions.byId.get(r.sessionId)?.r.clientGuid);
+  const parentKey = parentKeyOf(tx, effect);
+  breakDirectory(tx, r.share, r.path, client, parentKey);
+  breakDirectory(tx, r.share, r.targetPath, client, parentKey);
+  tx.wake(r.share, r.path, r.fileId);
+  tx.wake(r.share, r.targetPath, r.targetFileId);
+  return plainDone(tx, effect, outcome);
+}
+
+function newPath(path: string, from: string, to: string): string {
+  return isBelow(path, from) ? to + path.slice(from.length) : to;
+}
+
+function parentKeyOf(tx: Tx, effect: EffectRow): string {
+  const handle = handleOfEffect(tx, effect);
+  const lease = handle === undefined ? undefined : tx.store.leases.of(handle);
+  return idOf(lease?.r.parentKey);
+}

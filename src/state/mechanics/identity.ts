@@ -1,0 +1,93 @@
+import { v1 } from "../../wire/index.js";
+import { bytesOf, type Id, idOf } from "../ids.js";
+import { hash32 } from "../hash.js";
+
+/**
+ * What makes two calls under one request id the same call: the client's own arguments. Left out is what a repeat through
+ * another node or after a failover may carry differently: the fence, what the node observed, ids that it proposes, the
+ * replay flag and the channel sequence.
+ */
+export function openIdentity(command: v1.IOpenHandle): Uint8Array {
+  return v1.OpenHandle.encode({
+    ...command,
+    fence: null,
+    observed: null,
+    handleId: NONE,
+    replay: false,
+    channelSequence: 0,
+    maximalAccess: 0,
+    lease: command.lease
+      ? { key: command.lease.key ?? NONE, parentKey: command.lease.parentKey ?? NONE }
+      : null,
+  }).finish();
+}
+
+export function reconnectIdentity(command: v1.IReconnectHandle): Uint8Array {
+  return v1.ReconnectHandle.encode({ ...command, fence: null, channelSequence: 0, lease: null }).finish();
+}
+
+export function closeIdentity(command: v1.ICloseHandle): Uint8Array {
+  return v1.CloseHandle.encode({
+    handleId: command.handleId ?? NONE,
+    request: command.request ?? null,
+  }).finish();
+}
+
+export function dispositionIdentity(command: v1.ISetDisposition): Uint8Array {
+  return v1.SetDisposition.encode({
+    ...command,
+    fence: null,
+    observed: null,
+    directoryEmpty: false,
+  }).finish();
+}
+
+export function lockIdentity(command: v1.ILock): Uint8Array {
+  return v1.Lock.encode({ ...command, fence: null, channelSequence: 0 }).finish();
+}
+
+export function blobIdentity(command: v1.ISetBlob): Uint8Array {
+  return v1.SetBlob.encode({ ...command, fence: null }).finish();
+}
+
+export function cancelIdentity(command: v1.ICancelPending): Uint8Array {
+  return v1.CancelPending.encode({ ...command, fence: null }).finish();
+}
+
+export function closeSessionIdentity(command: v1.ICloseSession): Uint8Array {
+  return v1.CloseSession.encode({ request: command.request ?? null }).finish();
+}
+
+export function effectIdentity(command: v1.IBeginEffect): Uint8Array {
+  const effect = command.effect ?? {};
+  return v1.EffectRecord.encode({
+    kind: effect.kind ?? 0,
+    handleId: effect.handleId ?? NONE,
+    share: effect.share ?? "",
+    path: effect.handleId?.length ? "" : (effect.path ?? ""),
+    targetPath: effect.targetPath ?? "",
+    length: effect.length ?? 0,
+    dataDigest: effect.dataDigest ?? NONE,
+    replace: effect.replace ?? false,
+    description: effect.description ?? NONE,
+    key: effect.key ?? "",
+    attributes: effect.attributes ?? 0,
+    request: command.request ?? null,
+  }).finish();
+}
+
+/** Eight bytes that stand for the arguments. */
+export function digestOf(identity: Uint8Array): Id {
+  const digest = new Uint8Array(8);
+  const view = new DataView(digest.buffer);
+  view.setInt32(0, hash32(identity, 0x9e3779b1));
+  view.setInt32(4, hash32(identity, 0x7f4a7c15));
+  return idOf(digest);
+}
+
+/** As stored in records. */
+export function digestBytes(digest: Id): Uint8Array {
+  return bytesOf(digest);
+}
+
+const NONE = new Uint8Array(0);

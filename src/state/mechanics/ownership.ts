@@ -1,0 +1,228 @@
+import { v1 } from "../../wire/index.js";
+import { EventKind } from "../events.js";
+import { bytesOf, shortHex } from "../ids.js";
+import { mutant } from "../mutants.js";
+import type { FailoverRow, NodeRow } from "../tables/records.js";
+import { FailoverRow as Failover, failoverRecord } from "../tables/records.js";
+import { DISCONNECTS_KEPT, type SessionRow } from "../tables/sessions.js";
+import type { Tx } from "../tx.js";
+import { limits } from "../../wire/limits.js";
+import { closeHandle, tellOwner } from "./closing.js";
+import { nodeGone } from "./locking.js";
+import { byHandleId } from "./order.js";
+import { keyCandidates, placeNumber, placeText, sessionCandidates } from "./placement.js";
+
+/** What moved. */
+export interface Moved {
+  sessions: number;
+  handles: number;
+  keys: number;
+  readonly to: Set<string>;
+}
+
+/**
+ * Gives a session to another owner: the epoch counts, and the client has its full timeout to come (semantics.md D2, D4).
+ * Its handles are not touched; that they are disconnected follows from the session.
+ */
+export function moveSession(
+  tx: Tx,
+  session: SessionRow,
+  node: string,
+  incarnation: number,
+  why: string,
+): void {
+  const r = session.r;
+  const from = r.owner;
+  markDisconnected(tx, session);
+  r.previousOwner = from;
+  tx.store.sessions.setOwner(session, node, incarnation);
+  r.epoch++;
+  r.frozenBy = "";
+  closeFragile(tx, session);
+  r.takenOver = tx.store.effects.sessionHasAny(r.id);
+  if (mutant.replyForgottenOnTakeover) {
+    for (const slot of session.slots?.values() ?? []) tx.store.drop(slot);
+    session.slots = null;
+  }
+  tx.touchSession(session);
+  tx.emitSession(
+    EventKind.sessionMoved,
+    "",
+    session,
+    `session ${r.id} moved from ${from} to ${node}: ${why}`,
+  );
+}
+
+/** What does not survive its server ends with it; nothing is deleted because of that. */
+function closeFragile(tx: Tx, session: SessionRow): void {
+  if (session.fragile === 0) return;
+  const fragile = [...session.handles].filter(
+    (handle) => handle.isOpen && handle.kind !== v1.HandleKind.PERSISTENT && !handle.extras?.split,
+  );
+  for (const handle of fragile.sort(byHandleId))
+    closeHandle(tx, handle, "lost", "its server is gone, and it was not persistent");
+}
+
+/** The session's client is away from now on; its handles' deadlines follow from the note. */
+export function markDisconnected(tx: Tx, session: SessionRow): void {
+  const r = session.r;
+  if (!r.connected) return;
+  r.connected = false;
+  r.disconnects = [...r.disconnects, { connection: r.connection, atMs: tx.nowMs }].slice(-DISCONNECTS_KEPT);
+  r.deadlineMs = tx.nowMs + Math.max(r.timeoutMs, r.handleTimeoutMaxMs);
+  tx.store.deadlines.schedule(session, tx.nowMs + Math.min(r.timeoutMs, session.handleTimeoutMinMs));
+  tx.store.deadlines.schedule(session, r.deadlineMs);
+  tx.touchSession(session);
+}
+
+/**
+ * Re-owns everything of an incarnation in one entry: sessions one by one, handles not at all. Survivors are chosen by a
+ * rule that every member computes alike. `heir`: everything goes to this node (it is the same one, started again).
+ */
+export function reownAll(tx: Tx, node: NodeRow, heir: NodeRow | null, why: string): Moved {
+  const moved: Moved = { sessions: 0, handles: 0, keys: 0, to: new Set() };
+  const name = node.r.name;
+  const candidates = heir === null ? sessionCandidates(tx, name) : [];
+  for (const session of [...tx.store.sessions.ofOwner(name)].sort((a, b) => a.r.id - b.r.id)) {
+    if (session.r.ownerIncarnation === heir?.r.incarnation) continue;
+    const target = heir ?? placeNumber(candidates, session.r.id);
+    if (target === null) {
+      markDisconnected(tx, session);
+      continue;
+    }
+    moved.sessions++;
+    moved.handles += session.liveHandles;
+    moved.to.add(target.r.name);
+    moveSession(tx, session, target.r.name, target.r.incarnation, why);
+  }
+  reownSplits(tx, name, heir, candidates);
+  moved.keys = reownKeys(tx, node, heir, moved.to);
+  reownEffects(tx, name, heir, candidates);
+  nodeGone(tx, name, heir === null ? node.r.incarnation : heir.r.incarnation - 1);
+  return moved;
+}
+
+type Candidates = ReturnType<typeof sessionCandidates>;
+
+function reownSplits(tx: Tx, name: string, heir: NodeRow | null, candidates: Candidates): void {
+  for (const handle of [...(tx.store.handles.splits.get(name) ?? [])].sort(byHandleId)) {
+    const target = heir ?? placeText(candidates, handle.id);
+    const split = handle.extras?.split;
+    if (target === null || !split) continue;
+    tx.store.handles.unindexSplit(handle);
+    split.node = target.r.name;
+    split.incarnation = target.r.incarnation;
+    split.epoch++;
+    tx.store.handles.indexSplit(handle);
+    tx.touchHandle(handle);
+    tx.emitHandle(
+      EventKind.handleMoved,
+      target.r.name,
+      handle,
+      `handle ${shortHex(handle.id)} moved from ${name}`,
+    );
+  }
+}
+
+/** Whoever owns the session resolves its effects; what belongs to no session goes to somebody who is up. */
+function reownEffects(tx: Tx, name: string, heir: NodeRow | null, candidates: Candidates): void {
+  if (mutant.effectNotHandedOver) return;
+  for (const effect of tx.store.effects.ofOwner(name)) {
+    const target = heir ?? effectHeir(tx, effect.r, name, candidates);
+    if (target === null || !target.up) continue;
+    if (effect.r.owner === target.r.name && effect.r.ownerIncarnation === target.r.incarnation) continue;
+    tx.store.effects.setOwner(effect, target.r.name, target.r.incarnation);
+    effect.r.handedOver++;
+    tx.store.touch(effect);
+    tellOwner(tx, effect);
+  }
+}
+
+function effectHeir(tx: Tx, effect: v1.IEffectRecord, from: string, candidates: Candidates): NodeRow | null {
+  const key = effect.key ? tx.store.keys.byName.get(effect.key) : undefined;
+  const session = tx.store.sessions.byId.get(effect.sessionId ?? 0);
+  const owner = key?.owner ?? session?.r.owner;
+  if (owner !== undefined && owner !== from) return tx.store.nodes.get(owner) ?? null;
+  // Only its like can resolve what a file server that is not ours announced: it waits with its key.
+  if (key !== undefined) return null;
+  return placeNumber(candidates, effect.id ?? 0);
+}
+
+function reownKeys(tx: Tx, node: NodeRow, heir: NodeRow | null, to: Set<string>): number {
+  const keys = tx.store.keys.ofOwner(node.r.name);
+  if (keys.size === 0) return 0;
+  const candidates = heir === null ? keyCandidates(tx, node) : [];
+  let moved = 0;
+  for (const key of [...keys].sort((a, b) => (a.key < b.key ? -1 : 1))) {
+    const target = heir ?? placeText(candidates, key.key);
+    if (target === null) {
+      key.deadlineMs = key.timeoutMs === 0 ? 0 : tx.nowMs + key.timeoutMs;
+      if (key.deadlineMs !== 0) tx.store.deadlines.schedule(key, key.deadlineMs);
+    } else {
+      moved++;
+      to.add(target.r.name);
+      tx.store.keys.setOwner(key, target.r.name, target.r.incarnation);
+      key.epoch++;
+      key.deadlineMs = 0;
+      tx.emit(EventKind.keyMoved, target.r.name, `key ${key.key} moved from ${node.r.name}`, {
+        key: key.toRecord(),
+      });
+    }
+    key.changedRevision = tx.revision;
+    tx.store.touch(key);
+  }
+  return moved;
+}
+
+/** Starts the history record of a takeover or transfer. */
+export function beginFailover(tx: Tx, record: v1.IFailoverRecord): FailoverRow {
+  const { failovers } = tx.store;
+  const row = new Failover(
+    failoverRecord({ ...record, id: tx.store.nextFailoverId(), begunMs: tx.nowMs, revision: tx.revision }),
+  );
+  failovers.set(row.r.id, row);
+  tx.store.touch(row);
+  for (const oldest of failovers.values()) {
+    if (failovers.size <= limits.historyKeptMax) break;
+    failovers.delete(oldest.r.id);
+    tx.store.drop(oldest);
+  }
+  return row;
+}
+
+/** Notes with which takeover a session waits for its client. */
+export function awaitClients(tx: Tx, failover: FailoverRow, sessions: Iterable<SessionRow>): void {
+  for (const session of sessions) {
+    noteReturn(tx, session, "lost");
+    session.r.failoverId = failover.r.id;
+    tx.store.touch(session);
+  }
+}
+
+/** A client has come back after a takeover, or will not come any more. */
+export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost"): void {
+  const id = session.r.failoverId;
+  if (id === 0) return;
+  session.r.failoverId = 0;
+  tx.store.touch(session);
+  const row = tx.store.failovers.get(id);
+  if (row === undefined) return;
+  if (how === "back") row.r.sessionsBack++;
+  else row.r.sessionsLost++;
+  if (row.r.sessionsBack + row.r.sessionsLost >= row.r.sessions) row.r.reclaimMs = tx.nowMs - row.r.begunMs;
+  tx.store.touch(row);
+}
+
+/** A handle leaves its session's owner for a node of its own. */
+export function splitOff(tx: Tx, handle: Parameters<typeof closeHandle>[1], to: NodeRow, why: string): void {
+  const from = handle.ownerNode;
+  const epoch = Math.max(handle.session.r.epoch, handle.extras?.split?.epoch ?? 0) + 1;
+  tx.store.handles.unindexSplit(handle);
+  handle.more().split = { node: to.r.name, incarnation: to.r.incarnation, epoch };
+  tx.store.handles.indexSplit(handle);
+  tx.touchHandle(handle);
+  const text = `handle ${shortHex(handle.id)} moved from ${from} to ${to.r.name}: ${why}`;
+  const more = { handleId: bytesOf(handle.id), sessionId: handle.session.r.id, handle: handle.toRecord() };
+  tx.emit(EventKind.handleMoved, from, text, more);
+  tx.emit(EventKind.handleMoved, to.r.name, text, more);
+}
