@@ -1,9 +1,9 @@
 import {
   type Effects,
   type Entry,
+  EntryKind,
   type Index,
   type Message,
-  MessageKind,
   type PersistBatch,
   type RaftId,
   type RaftMember,
@@ -11,7 +11,7 @@ import {
 } from "../raft/index.js";
 import type { Clock, Log, Runtime } from "../runtime/api.js";
 import type { StateMachine, StateView } from "../state/index.js";
-import type { PeerEvents, SnapshotSink, Transport } from "../transport/api.js";
+import type { Transport } from "../transport/api.js";
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
 import type { LeaderInfo, MemberChange, ProposeOptions, Replica, ReplicaStatus } from "./api.js";
@@ -19,55 +19,32 @@ import { type ApplyHost, applyEntry } from "./apply.js";
 import { ApplyQueue } from "./apply-queue.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
+import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
 import { ElectionHint } from "./election-hint.js";
 import { Health } from "./health.js";
+import { Leadership } from "./leadership.js";
 import { LeaderDuties } from "./leader-duties.js";
-import { Listeners } from "./listeners.js";
-import { changeProblem, toConfChange } from "./membership.js";
+import { problemsOf, waitedFor } from "./problems.js";
 import { Outbox } from "./outbox.js";
+import { PeerInbox } from "./peer-inbox.js";
 import { peerTargets } from "./peers.js";
 import { ProposalFlow } from "./proposal-flow.js";
 import { outcomeUnknown, ProposalBook, type ProposalDone } from "./proposals.js";
-import { messageFromWire } from "./raft-codec.js";
 import { ReadBarriers } from "./reads.js";
-import { loadState } from "./load-state.js";
+import { ReplicaEvents } from "./replica-events.js";
+import { SnapshotInstaller } from "./snapshot-installer.js";
 import { SnapshotReceiver, type StagedSnapshot } from "./snapshot-receiver.js";
 import { SnapshotSender } from "./snapshot-sender.js";
 import { type AppliedPosition, StateWriter, TermStarts } from "./state-writer.js";
 import type { ReplicaStorage } from "./storage.js";
 import { Ticker } from "./ticker.js";
-import { transferError, TransferWaits } from "./transfers.js";
+import { WriteOrder } from "./write-order.js";
 
-/** Exit code of a node whose own disk failed: it must not be restarted into the same disk without a look. */
-export const EXIT_STORAGE_FAILED = 74;
 /** Rounds of effects looked at in one turn; what is left waits for the next, so that input is read in between. */
 const ROUNDS_PER_TURN = 4;
 
-/** What a replica is made of. Everything that touches the world comes in here. */
-export interface ReplicaDeps {
-  readonly runtime: Runtime;
-  readonly config: ReplicaConfig;
-  readonly storage: ReplicaStorage;
-  /** Called once; the events may come from then on. */
-  readonly createTransport: (events: PeerEvents) => Transport;
-  readonly createStateMachine: () => StateMachine;
-  /** True while the disk is nearly full: only what frees space is then accepted. Cached, cheap, clears by itself. */
-  readonly diskLow: () => boolean;
-  /** The member cannot go on: its disk failed. The node must exit with this code. */
-  readonly onFatal: (reason: string, exitCode: number) => void;
-}
-
-/** What `createReplica` has restored from the disk. */
-export interface Restored {
-  readonly raft: RaftMember;
-  readonly machine: StateMachine;
-  readonly position: AppliedPosition;
-  readonly cutIndex: Index;
-  readonly terms: TermStarts;
-}
-
 /** One member: its core, its state, its disk and its links, driven by one loop of turns. */
-export class ReplicaNode implements Replica, ApplyHost {
+export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   readonly config: ReplicaConfig;
   readonly clock: Clock;
   readonly log: Log;
@@ -83,6 +60,8 @@ export class ReplicaNode implements Replica, ApplyHost {
   private stateMachine: StateMachine;
   private readonly transport: Transport;
   private readonly outbox: Outbox;
+  private readonly writes: WriteOrder;
+  private readonly installer: SnapshotInstaller;
   private readonly health: Health;
   private readonly flow: ProposalFlow;
   private readonly reads = new ReadBarriers();
@@ -93,21 +72,13 @@ export class ReplicaNode implements Replica, ApplyHost {
   private readonly hint: ElectionHint;
   private readonly duties: LeaderDuties;
   private readonly ticker: Ticker;
-  private readonly transfers = new TransferWaits();
-  private readonly connected = new Set<RaftId>();
-  private readonly arrivedSnapshots: StagedSnapshot[] = [];
-  private readonly eventListeners = new Listeners<[events: readonly v1.IEvent[], revision: Index]>();
-  private readonly resyncListeners = new Listeners<[revision: Index]>();
-  private readonly roleListeners = new Listeners<[info: LeaderInfo]>();
-  private readonly frameListeners = new Listeners<[from: RaftId, frame: v1.IPeerFrame]>();
-  private readonly disconnectListeners = new Listeners<[peer: RaftId]>();
-  private readonly confWaits: { index: Index; done: (error: v1.IErrorDetail | null) => void }[] = [];
+  private readonly leadership: Leadership;
+  private readonly inbox: PeerInbox;
   private role: LeaderInfo = { isLeader: false, term: 0, leaderId: 0, ready: false };
   private campaignCause = "";
   private electionCause = "none since this process started";
   private turnDue = false;
   private readsHeld = false;
-  private installs = 0;
   private stopping = false;
   private dead: string | null = null;
 
@@ -115,6 +86,7 @@ export class ReplicaNode implements Replica, ApplyHost {
     private readonly deps: ReplicaDeps,
     restored: Restored,
   ) {
+    super();
     const { runtime, config, storage } = deps;
     this.runtime = runtime;
     this.config = config;
@@ -130,7 +102,23 @@ export class ReplicaNode implements Replica, ApplyHost {
     this.time.reset((restored.machine.cluster().clusterTimeMs as number | null | undefined) ?? 0);
     this.book = new ProposalBook(config.pendingProposalsMax, config.pendingBytesMax);
     this.health = new Health(config, this.log, () => storage.oldestPendingSyncMs());
+    this.inbox = new PeerInbox({
+      log: this.log,
+      stopped: () => this.dead !== null,
+      step: (message) => this.raft.step(message),
+      forward: (from, forward) => this.flow.received(from, forward),
+      forwardRefused: (refused) => this.flow.refusedByLeader(refused),
+      other: (from, frame) => this.frameListeners.emit(from, frame),
+      disconnected: (peer) => this.peerLost(peer),
+      snapshot: (from, first) => (this.stopping ? null : this.receiver.begin(from, first)),
+      schedule: () => this.schedule(),
+    });
     this.outbox = new Outbox(() => this.transport);
+    this.writes = new WriteOrder(
+      storage,
+      (batch) => this.batchDurable(batch),
+      (error) => this.fail(error),
+    );
     this.flow = new ProposalFlow({
       config,
       clock: this.clock,
@@ -139,7 +127,7 @@ export class ReplicaNode implements Replica, ApplyHost {
       time: this.time,
       book: this.book,
       info: () => this.role,
-      isConnected: (peer) => this.connected.has(peer),
+      isConnected: (peer) => this.inbox.isConnected(peer),
       send: (to, frame) => this.transport.send(to, frame),
       diskLow: () => deps.diskLow(),
     });
@@ -154,17 +142,34 @@ export class ReplicaNode implements Replica, ApplyHost {
       this.terms,
       restored.cutIndex,
     );
+    this.installer = new SnapshotInstaller({
+      storage,
+      scheduler: runtime.scheduler,
+      createStateMachine: deps.createStateMachine,
+      use: (machine, snapshot) => this.useSnapshot(machine, snapshot),
+      stopped: () => this.dead !== null,
+      fail: (error) => this.fail(error),
+    });
     this.receiver = new SnapshotReceiver(storage, (message, s) => this.snapshotArrived(message, s), this.log);
     this.hint = new ElectionHint(
       {
         leaderId: () => this.role.leaderId,
-        isConnected: (peer) => this.connected.has(peer),
+        isConnected: (peer) => this.inbox.isConnected(peer),
         campaign: (cause) => this.campaign(cause),
         stopped: () => this.stopping || this.dead !== null || this.role.isLeader,
       },
       runtime.scheduler,
       runtime.random,
     );
+    this.leadership = new Leadership({
+      config,
+      clock: this.clock,
+      raft: this.raft,
+      info: () => this.role,
+      state: () => this.stateMachine,
+      isConnected: (peer) => this.inbox.isConnected(peer),
+      schedule: () => this.schedule(),
+    });
     this.duties = new LeaderDuties({
       config,
       clock: this.clock,
@@ -173,7 +178,7 @@ export class ReplicaNode implements Replica, ApplyHost {
       machine: () => this.stateMachine,
       propose: (command) => this.propose(command),
     });
-    this.transport = deps.createTransport(this.peerEvents());
+    this.transport = deps.createTransport(this.inbox);
     this.sender = new SnapshotSender(
       storage,
       this.transport,
@@ -241,32 +246,25 @@ export class ReplicaNode implements Replica, ApplyHost {
       this.readsHeld = true;
     }
     if (effects.transferEnded !== null)
-      this.transfers.ended(effects.transferEnded.target, effects.transferEnded.reason);
+      this.leadership.transferEnded(effects.transferEnded.target, effects.transferEnded.reason);
   }
 
   private persist(batch: PersistBatch): void {
-    let staged: StagedSnapshot | null = null;
     if (batch.snapshot !== null) {
-      staged = this.takeArrived(batch.snapshot.index);
-      if (staged === null)
-        throw new Error("invariant: the core accepts only snapshots whose data has arrived");
+      this.installer.accept(batch.snapshot.index, batch.seq);
       // From here on the old state must neither be written nor applied to: its disk belongs to the new one.
-      this.installs++;
       this.queue.paused = true;
       this.queue.dropThrough(batch.snapshot.index);
       this.writer.suspend();
     }
-    this.storage.persist(batch, (error) => {
-      if (error !== null) return this.fail(error);
-      if (staged !== null) this.snapshotOnDisk(staged);
-      this.batchDurable(batch.seq, batch.after);
-    });
+    this.writes.write(batch);
   }
 
-  private batchDurable(seq: number, after: readonly Message[]): void {
+  private batchDurable(batch: PersistBatch): void {
     if (this.dead !== null) return;
-    this.raft.persisted(seq);
-    this.outbox.send(after);
+    this.installer.durable(batch.seq);
+    this.raft.persisted(batch.seq);
+    this.outbox.send(batch.after);
     this.schedule();
   }
 
@@ -294,11 +292,11 @@ export class ReplicaNode implements Replica, ApplyHost {
     const now = this.clock.monotonicMs();
     this.raft.tick();
     this.readsHeld = false;
-    this.book.expire(now, () => this.waitedFor("the command was not passed on to a leader in time"));
+    this.book.expire(now, () => waitedFor(this.role, "the command was not passed on to a leader in time"));
     this.reads.expire(now, () =>
-      HoldfastError.fromDetail(this.waitedFor("the read was not confirmed in time")),
+      HoldfastError.fromDetail(waitedFor(this.role, "the read was not confirmed in time")),
     );
-    this.transfers.tick(now, this.role);
+    this.leadership.tick(now);
     this.flow.repeatUnanswered();
     this.writer.maybeWrite();
     if (this.role.isLeader) {
@@ -330,7 +328,7 @@ export class ReplicaNode implements Replica, ApplyHost {
     }
     this.noteCause(change);
     this.readsHeld = false;
-    this.transfers.leaderChanged(this.role);
+    this.leadership.leaderChanged(this.role);
     if (
       this.role.leaderId !== before.leaderId ||
       this.role.term !== before.term ||
@@ -364,12 +362,7 @@ export class ReplicaNode implements Replica, ApplyHost {
   applied(entry: Entry): void {
     this.writer.note(entry.data.length);
     this.duties.stamped();
-    for (let i = this.confWaits.length - 1; i >= 0; i--) {
-      const wait = this.confWaits[i] as (typeof this.confWaits)[number];
-      if (wait.index > entry.index) continue;
-      this.confWaits.splice(i, 1);
-      wait.done(null);
-    }
+    this.leadership.applied(entry.index, entry.kind !== EntryKind.Normal);
     if (!this.role.isLeader || this.role.ready || entry.term !== this.role.term) return;
     this.role = { ...this.role, ready: true };
     this.time.startLeading(this.clock.monotonicMs());
@@ -378,75 +371,17 @@ export class ReplicaNode implements Replica, ApplyHost {
   }
 
   private stepAside(reason: string): void {
-    const target = this.bestSuccessor();
-    if (target === 0) return;
-    this.campaignCause = reason;
+    if (!this.leadership.stepAside()) return;
     this.electionCause = reason;
     this.runtime.meter.count("leader_self_demotions");
-    this.raft.transferLeader(target);
-  }
-
-  /** The living voter that has most of the log. */
-  private bestSuccessor(): RaftId {
-    const status = this.raft.status();
-    let best = 0;
-    let bestMatch = -1;
-    for (const peer of status.progress) {
-      if (peer.id === this.raftId || peer.isLearner || !peer.recentActive || !this.connected.has(peer.id))
-        continue;
-      if (peer.match > bestMatch) [best, bestMatch] = [peer.id, peer.match];
-    }
-    return best;
   }
 
   // ---- peers -------------------------------------------------------------------------------------------------------
 
-  private peerEvents(): PeerEvents {
-    return {
-      onFrames: (from, frames) => this.frames(from, frames),
-      onConnected: (peer) => this.peerConnected(peer),
-      onDisconnected: (peer) => this.peerDisconnected(peer),
-      onSnapshot: (from, first) => this.snapshotBegins(from, first),
-    };
-  }
-
-  private frames(from: RaftId, frames: readonly v1.IPeerFrame[]): void {
-    if (this.dead !== null) return;
-    for (const frame of frames) {
-      if (frame.raft) this.raftBatch(from, frame.raft);
-      else if (frame.forward) this.flow.received(from, frame.forward);
-      else if (frame.forwardRefused) this.flow.refusedByLeader(frame.forwardRefused);
-      else this.frameListeners.emit(from, frame);
-    }
-    this.schedule();
-  }
-
-  private raftBatch(from: RaftId, batch: v1.IRaftBatch): void {
-    for (const wire of batch.messages ?? []) {
-      let message: Message;
-      try {
-        message = messageFromWire(wire);
-      } catch (error) {
-        this.log.warn({ from, error: String(error) }, "dropped a malformed message");
-        continue;
-      }
-      // Its data comes by a stream of its own; without that it promises what this disk does not hold.
-      if (message.kind !== MessageKind.Snapshot) this.raft.step(message);
-    }
-  }
-
-  private peerConnected(peer: RaftId): void {
-    this.connected.add(peer);
-    this.schedule();
-  }
-
-  private peerDisconnected(peer: RaftId): void {
-    this.connected.delete(peer);
-    if (this.dead !== null) return;
+  private peerLost(peer: RaftId): void {
     this.raft.reportUnreachable(peer);
     this.hint.linkBroke(peer);
     this.disconnectListeners.emit(peer);
-    this.schedule();
   }
 
   membersChanged(): void {
@@ -456,39 +391,14 @@ export class ReplicaNode implements Replica, ApplyHost {
 
   // ---- snapshots ---------------------------------------------------------------------------------------------------
 
-  private snapshotBegins(from: RaftId, first: v1.ISnapshotChunk): SnapshotSink | null {
-    if (this.dead !== null || this.stopping) return null;
-    return this.receiver.begin(from, first);
-  }
-
   private snapshotArrived(message: Message, snapshot: StagedSnapshot): void {
     if (this.dead !== null) return snapshot.settle(false);
-    this.arrivedSnapshots.push(snapshot);
+    this.installer.offer(snapshot);
     this.raft.step(message);
     for (let round = 0; round < ROUNDS_PER_TURN && this.raft.hasEffects(); round++)
       this.act(this.raft.drain());
+    this.installer.withdraw(snapshot);
     this.schedule();
-    // Not wanted any more: an older one, or what it brings is here already.
-    const at = this.arrivedSnapshots.indexOf(snapshot);
-    if (at < 0) return;
-    this.arrivedSnapshots.splice(at, 1);
-    snapshot.settle(false);
-  }
-
-  private takeArrived(index: Index): StagedSnapshot | null {
-    const at = this.arrivedSnapshots.findIndex((snapshot) => snapshot.meta.index === index);
-    return at < 0 ? null : (this.arrivedSnapshots.splice(at, 1)[0] ?? null);
-  }
-
-  private snapshotOnDisk(snapshot: StagedSnapshot): void {
-    const install = this.installs;
-    loadState(this.storage, this.deps.createStateMachine, this.runtime.scheduler).then(
-      (machine) => {
-        if (install === this.installs && this.dead === null) this.useSnapshot(machine, snapshot);
-        else snapshot.settle(true);
-      },
-      (error: unknown) => this.fail(error instanceof Error ? error : new Error(String(error))),
-    );
   }
 
   private useSnapshot(machine: StateMachine, snapshot: StagedSnapshot): void {
@@ -539,14 +449,6 @@ export class ReplicaNode implements Replica, ApplyHost {
     return this.stopping ? errorDetail(ErrorCode.STOPPING, `${this.config.name} is stopping`) : null;
   }
 
-  private waitedFor(what: string): v1.IErrorDetail {
-    if (this.role.leaderId !== 0) return errorDetail(ErrorCode.DEADLINE_EXCEEDED, what);
-    return errorDetail(ErrorCode.NO_QUORUM, `${what}: no leader is known`, {
-      next: "holdfast status",
-      retryAfterMs: 200,
-    });
-  }
-
   readBarrier(deadlineMs = this.clock.monotonicMs() + this.config.readTimeoutMs): Promise<Index> {
     const refusal = this.refusal();
     if (refusal !== null) return Promise.reject(HoldfastError.fromDetail(refusal));
@@ -575,26 +477,6 @@ export class ReplicaNode implements Replica, ApplyHost {
     this.eventListeners.emit(events, revision);
   }
 
-  onEvents(listener: (events: readonly v1.IEvent[], revision: Index) => void): () => void {
-    return this.eventListeners.add(listener);
-  }
-
-  onResync(listener: (revision: Index) => void): () => void {
-    return this.resyncListeners.add(listener);
-  }
-
-  onRoleChange(listener: (status: LeaderInfo) => void): () => void {
-    return this.roleListeners.add(listener);
-  }
-
-  onPeerFrame(listener: (from: RaftId, frame: v1.IPeerFrame) => void): () => void {
-    return this.frameListeners.add(listener);
-  }
-
-  onPeerDisconnected(listener: (peer: RaftId) => void): () => void {
-    return this.disconnectListeners.add(listener);
-  }
-
   sendToPeer(to: RaftId, frame: v1.IPeerFrame): void {
     if (this.dead !== null) return;
     this.transport.send(to, frame);
@@ -612,56 +494,24 @@ export class ReplicaNode implements Replica, ApplyHost {
       lastElectionCause: this.electionCause,
       snapshotIndex: this.writer.cut,
       pendingProposals: this.book.size,
-      errors: this.problems(),
+      errors: problemsOf({
+        dead: this.dead,
+        leaderId: this.role.leaderId,
+        diskLow: this.deps.diskLow(),
+        pendingMs: this.storage.oldestPendingSyncMs(),
+        stallMs: this.config.diskStallMs,
+      }),
     };
-  }
-
-  private problems(): string[] {
-    const problems: string[] = [];
-    if (this.dead !== null) problems.push(this.dead);
-    if (this.role.leaderId === 0) problems.push("no leader is known");
-    if (this.deps.diskLow()) problems.push("the disk is nearly full");
-    const pending = this.storage.oldestPendingSyncMs();
-    if (pending >= this.config.diskStallMs) problems.push(`a disk write hangs for ${Math.round(pending)} ms`);
-    return problems;
   }
 
   transferLeadership(to: RaftId): Promise<v1.IErrorDetail | null> {
     const refusal = this.refusal();
-    if (refusal !== null) return Promise.resolve(refusal);
-    if (this.role.leaderId === to) return Promise.resolve(transferError(to, "target-is-leader"));
-    const reason = this.raft.transferLeader(to);
-    this.schedule();
-    if (reason !== null) return Promise.resolve(transferError(to, reason));
-    const { tickMs, electionTicks } = this.config;
-    return this.transfers.add(to, this.clock.monotonicMs() + 3 * tickMs * electionTicks);
+    return refusal === null ? this.leadership.transfer(to) : Promise.resolve(refusal);
   }
 
   changeMembers(change: MemberChange): Promise<v1.IErrorDetail | null> {
-    const refusal = this.refusal() ?? this.leaderOnly();
-    if (refusal !== null) return Promise.resolve(refusal);
-    const problem = changeProblem(change, this.raft.status(), this.config.promoteLagEntries);
-    if (problem !== null) return Promise.resolve(problem);
-    const result = this.raft.proposeConfChange(toConfChange(change), change.ifConfIndex);
-    this.schedule();
-    if (!result.ok)
-      return Promise.resolve(
-        errorDetail(ErrorCode.PRECONDITION_FAILED, `the change was refused: ${result.reason}`, {
-          next: "holdfast members list",
-          retryAfterMs: 100,
-        }),
-      );
-    return new Promise((done) => this.confWaits.push({ index: result.index, done }));
-  }
-
-  private leaderOnly(): v1.IErrorDetail | null {
-    if (this.role.ready) return null;
-    for (const member of this.stateMachine.members()) {
-      if (member.raftId !== this.role.leaderId || this.role.isLeader) continue;
-      const leader = { node: member.name ?? "", grpcAddress: member.grpcAddress ?? "" };
-      return errorDetail(ErrorCode.NOT_LEADER, `${leader.node} leads`, { leader });
-    }
-    return errorDetail(ErrorCode.NO_QUORUM, "no leader is ready", { retryAfterMs: 200 });
+    const refusal = this.refusal();
+    return refusal === null ? this.leadership.change(change) : Promise.resolve(refusal);
   }
 
   private fail(error: Error): void {
@@ -676,8 +526,7 @@ export class ReplicaNode implements Replica, ApplyHost {
   private settleAll(error: v1.IErrorDetail): void {
     this.book.close(error);
     this.reads.close();
-    this.transfers.close();
-    for (const wait of this.confWaits.splice(0)) wait.done(outcomeUnknown("this member stopped"));
+    this.leadership.close();
   }
 
   /** For tests: the process is gone from one moment to the next; nothing is flushed, answered or said. */
@@ -690,7 +539,7 @@ export class ReplicaNode implements Replica, ApplyHost {
     if (this.stopping) return;
     this.stopping = true;
     if (this.dead === null) {
-      await this.handOver();
+      await this.leadership.handOver();
       await this.writer.flush();
     }
     this.ticker.stop();
@@ -699,15 +548,5 @@ export class ReplicaNode implements Replica, ApplyHost {
     this.sender.cancelAll();
     await this.transport.close();
     await this.storage.close();
-  }
-
-  /** What waits here is finished first, then somebody else leads, so that nobody notices an election. */
-  private async handOver(): Promise<void> {
-    if (!this.role.isLeader) return;
-    const target = this.bestSuccessor();
-    if (target === 0 || this.raft.transferLeader(target) !== null) return;
-    this.schedule();
-    const { tickMs, electionTicks } = this.config;
-    await this.transfers.add(target, this.clock.monotonicMs() + tickMs * electionTicks);
   }
 }

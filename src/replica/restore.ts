@@ -2,7 +2,8 @@ import { type RaftMember, type RaftOptions, restoreRaft } from "../raft/index.js
 import type { Runtime } from "../runtime/api.js";
 import type { ReplicaConfig } from "./config.js";
 import { loadState } from "./load-state.js";
-import { type ReplicaDeps, ReplicaNode } from "./replica.js";
+import type { ReplicaDeps } from "./deps.js";
+import { ReplicaNode } from "./replica.js";
 import { TermStarts } from "./state-writer.js";
 
 /** The core's settings as the replica wants them. */

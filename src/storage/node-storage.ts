@@ -236,7 +236,7 @@ export class NodeStorage {
   persist(batch: PersistBatch, done: WriteDone): void {
     invariant(this.#ready, "persist before loadDurable");
     invariant(
-      this.#lastSeq === null || batch.seq === this.#lastSeq + 1,
+      this.#lastSeq === null || batch.seq > this.#lastSeq,
       `batch ${batch.seq} after ${this.#lastSeq}`,
     );
     this.#lastSeq = batch.seq;

@@ -1,0 +1,32 @@
+import type { Index, RaftMember } from "../raft/index.js";
+import type { Runtime } from "../runtime/api.js";
+import type { StateMachine } from "../state/index.js";
+import type { PeerEvents, Transport } from "../transport/api.js";
+import type { ReplicaConfig } from "./config.js";
+import type { AppliedPosition, TermStarts } from "./state-writer.js";
+import type { ReplicaStorage } from "./storage.js";
+
+/** Exit code of a node whose own disk failed: it must not be restarted into the same disk without a look. */
+export const EXIT_STORAGE_FAILED = 74;
+/** What a replica is made of. Everything that touches the world comes in here. */
+export interface ReplicaDeps {
+  readonly runtime: Runtime;
+  readonly config: ReplicaConfig;
+  readonly storage: ReplicaStorage;
+  /** Called once; the events may come from then on. */
+  readonly createTransport: (events: PeerEvents) => Transport;
+  readonly createStateMachine: () => StateMachine;
+  /** True while the disk is nearly full: only what frees space is then accepted. Cached, cheap, clears by itself. */
+  readonly diskLow: () => boolean;
+  /** The member cannot go on: its disk failed. The node must exit with this code. */
+  readonly onFatal: (reason: string, exitCode: number) => void;
+}
+
+/** What `createReplica` has restored from the disk. */
+export interface Restored {
+  readonly raft: RaftMember;
+  readonly machine: StateMachine;
+  readonly position: AppliedPosition;
+  readonly cutIndex: Index;
+  readonly terms: TermStarts;
+}
