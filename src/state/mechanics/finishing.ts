@@ -25,7 +25,7 @@ const FINISHERS: Record<v1.EffectKind, Finisher> = {
   [v1.EffectKind.EFFECT_RENAME]: finishRename,
   [v1.EffectKind.EFFECT_LINK]: finishName,
   [v1.EffectKind.EFFECT_TRUNCATE]: plainDone,
-  [v1.EffectKind.EFFECT_APPEND]: plainDone,
+  [v1.EffectKind.EFFECT_APPEND]: finishAppend,
   [v1.EffectKind.EFFECT_MKDIR]: finishName,
   [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: plainDone,
   [v1.EffectKind.EFFECT_FOREIGN]: plainDone,
@@ -95,6 +95,23 @@ function plainDone(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICo
   return { effect: result };
 }
 
+/**
+ * The appends that wait behind this one were given an offset that it has taken: they get the new end. Otherwise each of
+ * them would find the file grown when its turn comes, and of N that wait all but one would have to start over.
+ */
+function finishAppend(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  for (const pending of tx.store.pending.ofFile(effect.r.share, effect.r.fileId)) {
+    const command = v1.Command.decode(pending.r.command);
+    const waiting = command.beginEffect?.effect;
+    if (waiting?.kind !== v1.EffectKind.EFFECT_APPEND) continue;
+    waiting.offset = outcome.size ?? 0;
+    waiting.sizeBefore = outcome.size ?? 0;
+    pending.r.command = v1.Command.encode(command).finish();
+    tx.store.touch(pending);
+  }
+  return plainDone(tx, effect, outcome);
+}
+
 function finishCreate(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
   const r = effect.r;
   if (r.kind !== v1.EffectKind.EFFECT_OVERWRITE) noteNameChange(tx, r.share, r.path, false);
@@ -116,7 +133,10 @@ function finishDelete(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
   const handle = handleOfEffect(tx, effect);
   breakDirectory(tx, r.share, r.path, session?.client ?? "", "");
   if (handle?.state !== v1.HandleState.HANDLE_CLOSING) return plainDone(tx, effect, outcome);
-  const closeResult = new Uint8Array(outcome.outcome ?? []);
+  // What the close has stored stays, unless whoever deleted the file knows better.
+  const closeResult = outcome.outcome?.length
+    ? new Uint8Array(outcome.outcome)
+    : (handle.extras?.closeResult ?? new Uint8Array(0));
   handle.more().closeResult = closeResult;
   closed(tx, handle);
   return { close: { closeResult } };
