@@ -231,7 +231,9 @@ function finishOf(record: v1.IEffectRecord, outcome: EffectOutcome): v1.IFinishE
     fileId: outcome.fileId,
     size: outcome.size,
     directory: outcome.directory,
-    outcome: v1.FileResponse.encode(effectReply(record)).finish(),
+    ...(record.handleId?.length && record.kind === v1.EffectKind.EFFECT_DELETE
+      ? {} // The close that set it off has stored its own answer.
+      : { outcome: v1.FileResponse.encode(effectReply(record)).finish() }),
     ...(outcome.createAction === undefined ? {} : { createAction: outcome.createAction }),
   };
 }

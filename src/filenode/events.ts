@@ -3,9 +3,15 @@ import type { v1 } from "../wire/index.js";
 import type { Channel } from "./channel.js";
 import type { NodeCore } from "./core.js";
 import { dropHandle } from "./handles.js";
-import { idKey } from "./ids.js";
+import { idKey, sameBytes } from "./ids.js";
 import { dropSession, loadSession } from "./load-session.js";
 import type { OwnedSession } from "./sessions.js";
+
+/** A write that began so short before a lease grant may have met a log that did not know of it. */
+const RECENT_WRITE_MS = 5000;
+
+/** How long the end of a parked call waits for its call before somebody else sees to its effect. */
+const ABANDONED_MS = 1000;
 
 /** What events need besides the core. */
 export interface EventsEnv {
@@ -20,8 +26,7 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
   env.core.noteRevision(event.revision);
   switch (event.kind) {
     case "pending-done":
-      if (event.pendingDone)
-        env.core.pending.done(event.pendingDone.pendingId ?? 0, event.pendingDone.result ?? {});
+      if (event.pendingDone) pendingDone(env.core, event, event.pendingDone);
       break;
     case "file-locks":
       fileLocks(env.core, event);
@@ -43,14 +48,44 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
     case "session-replaced":
       sessionEnded(env, event);
       break;
+    case "handle-opened":
+    case "handle-resumed":
+      if (event.handle) leaseGranted(env.core, event.handle);
+      break;
+    case "handle-closed":
+      if (event.handle) locksFreed(env.core, event.handle);
+      break;
     case "handle-forced-closed":
     case "handle-expired":
+      if (event.handle) locksFreed(env.core, event.handle);
+      handleClosed(env, event);
+      break;
     case "handle-moved":
       handleClosed(env, event);
       break;
     default:
       break;
   }
+}
+
+function pendingDone(core: NodeCore, event: v1.IEvent, done: v1.IPendingDone): void {
+  const held = done.result?.lock?.held;
+  const handle = core.sessions.get(event.sessionId ?? 0)?.handles.get(idKey(event.handleId));
+  // The call that waited may be gone with its connection; the lock is in force all the same.
+  if (held && handle !== undefined) handle.openFile.setLocksOf(handle.key, held, event.revision ?? 0);
+  if (core.pending.done(done.pendingId ?? 0, done.result ?? {})) return;
+  const effect = effectToPerform(done.result);
+  if (effect === null) return;
+  // Its call died with a former owner or connection. Others wait behind it, so it is not left to a repeat that may never come.
+  core.options.runtime.scheduler.after(ABANDONED_MS, () => {
+    if (core.pending.abandoned(done.pendingId ?? 0)) void effectNeeded(core, effect);
+  });
+}
+
+// PERFORM is 2 in both enumerations.
+function effectToPerform(result: v1.ICommandResult | null | undefined): v1.IEffectRecord | null {
+  if (result?.open?.status === 2) return result.open.effect ?? null;
+  return result?.effect?.status === 2 ? (result.effect.effect ?? null) : null;
 }
 
 function fileLocks(core: NodeCore, event: v1.IEvent): void {
@@ -78,6 +113,30 @@ async function lockPrepare(core: NodeCore, prepare: v1.ILockPrepare, revision: n
     },
   });
   core.noteRevision(result.revision);
+}
+
+/**
+ * Somebody may cache this file from now on. A write that was under way when the lease was granted did not know of it: to
+ * be sure, the leases are broken once more.
+ */
+function leaseGranted(core: NodeCore, record: v1.IHandleRecord): void {
+  if (!record.leaseKey || record.leaseKey.length === 0) return;
+  const file = core.files.find(record.share ?? "", record.fileId ?? "");
+  if (file === undefined) return;
+  file.leaseGrants += 1;
+  if (core.options.runtime.clock.monotonicMs() - file.lastWriteMs > RECENT_WRITE_MS) return;
+  for (const session of core.sessions.values())
+    for (const handle of session.handles.values()) {
+      if (handle.openFile !== file || sameBytes(handle.record.leaseKey, record.leaseKey)) continue;
+      void core.options.coordinator.execute({
+        breakLeases: { fence: session.fence(), handleId: handle.record.id ?? null, operation: "write" },
+      });
+      return;
+    }
+}
+
+function locksFreed(core: NodeCore, record: v1.IHandleRecord): void {
+  core.files.find(record.share ?? "", record.fileId ?? "")?.dropLocksOf(idKey(record.id));
 }
 
 function leaseBreak(env: EventsEnv, event: v1.IEvent): void {
@@ -135,6 +194,18 @@ function sessionEnded(env: EventsEnv, event: v1.IEvent): void {
   if (session === undefined) return;
   dropSession(env.core, session);
   env.dismiss(session, { closing: event.text ?? "the session ended" });
+  void endOrphans(env.core, session.id);
+}
+
+// Effects that were under way when their session ended are nobody's calls any more, but still block their names.
+async function endOrphans(core: NodeCore, sessionId: number): Promise<void> {
+  const { incarnation } = core.options.lease;
+  const answer = await core.options.coordinator.query({
+    stale: true,
+    owned: { node: core.node, incarnation },
+  });
+  for (const effect of answer.effects ?? [])
+    if (effect.sessionId === sessionId) await effectNeeded(core, effect);
 }
 
 function handleClosed(env: EventsEnv, event: v1.IEvent): void {

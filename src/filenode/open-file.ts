@@ -19,6 +19,12 @@ export class OpenFile {
   handles = 0;
   /** Appends are given their offsets one after the other. */
   appends: Promise<unknown> = Promise.resolve();
+  /** Grants of leases on the file that this node has heard of; each may have to be broken before the next write. */
+  leaseGrants = 1;
+  /** When a write was last begun here, on the monotonic clock. */
+  lastWriteMs = Number.NEGATIVE_INFINITY;
+  /** How many of the grants were broken for writes under a lease key. */
+  private readonly broken = new Map<string, number>();
   private readonly running = new Set<RunningIo>();
   private waiters: (() => void)[] = [];
 
@@ -33,6 +39,11 @@ export class OpenFile {
     this.locks = locks.map((lock) => rangeLock(idKey(lock.handleId), lock));
   }
 
+  /** The handle was closed. */
+  dropLocksOf(handle: string): void {
+    if (this.locks.length > 0) this.locks = this.locks.filter((lock) => lock.handle !== handle);
+  }
+
   /** Locks that are about to be granted elsewhere: in force until a later table says what became of them. */
   announce(ranges: readonly v1.IFileLock[], revision: number): void {
     this.locksRevision = Math.max(this.locksRevision, revision);
@@ -44,6 +55,16 @@ export class OpenFile {
     if (revision < this.locksRevision) return;
     const others = this.locks.filter((lock) => lock.handle !== handle);
     this.locks = [...others, ...locks.map((lock) => rangeLock(handle, lock))];
+  }
+
+  /** True when leases may stand against a write of a handle with this lease key. */
+  leasesPossible(key: Uint8Array | null | undefined): boolean {
+    return (this.broken.get(idKey(key)) ?? 0) < this.leaseGrants;
+  }
+
+  /** All leases of others that were granted when `grants` was read are broken. */
+  leasesBroken(key: Uint8Array | null | undefined, grants: number): void {
+    this.broken.set(idKey(key), grants);
   }
 
   begin(handle: string, offset: number, length: number, write: boolean): RunningIo {

@@ -24,18 +24,25 @@ export class PendingCalls {
     });
   }
 
-  done(pendingId: number, result: v1.ICommandResult): void {
+  /** Answers false when nobody waits for it, yet. */
+  done(pendingId: number, result: v1.ICommandResult): boolean {
     const wakes = this.waiting.get(pendingId);
     if (wakes !== undefined) {
       this.waiting.delete(pendingId);
       for (const wake of wakes) wake(result);
-      return;
+      return true;
     }
     this.early.set(pendingId, result);
     if (this.early.size > EARLY_MAX) {
       const oldest = this.early.keys().next().value;
       if (oldest !== undefined) this.early.delete(oldest);
     }
+    return false;
+  }
+
+  /** True if nobody came for this end; forgets it. */
+  abandoned(pendingId: number): boolean {
+    return this.early.delete(pendingId);
   }
 
   /** Events were lost: everybody asks again. */

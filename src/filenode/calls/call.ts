@@ -97,15 +97,20 @@ export async function cancelParked(core: NodeCore, call: Call): Promise<void> {
   const pendingId = call.parkedId;
   if (pendingId === 0) return;
   const result = await core.options.coordinator.execute({
-    cancelPending: {
-      fence: call.session.fence(),
-      pendingId,
-      ...(call.request ? { request: call.request } : {}),
-    },
+    // Without a request id: the one of the call belongs to the call.
+    cancelPending: { fence: call.session.fence(), pendingId },
   });
   // Refused means that it ended meanwhile; its event says how.
   if (result.error) return;
   core.pending.done(pendingId, { error: { code: ErrorCode.CANCELLED, message: "cancelled by the client" } });
+}
+
+/** What an operation on a handle does. */
+export interface OperationRules {
+  /** One that an older channel sequence stops (semantics.md B4). */
+  readonly modifying: boolean;
+  /** It goes through the log itself, which records the use of the handle there. */
+  readonly recorded: boolean;
 }
 
 /**
@@ -116,15 +121,15 @@ export async function onHandle<T>(
   core: NodeCore,
   call: Call,
   handle: OpenHandle,
-  modifying: boolean,
+  rules: OperationRules,
   operation: () => Promise<T>,
 ): Promise<T> {
   core.admit(call.session);
-  const ticket = await enter(core, call, handle, modifying);
+  const ticket = await enter(core, call, handle, rules.modifying);
   handle.running.begin();
   call.counted.push(handle.running);
   try {
-    const [result] = await Promise.all([operation(), firstUse(core, handle)]);
+    const result = rules.recorded ? await operation() : await withFirstUse(core, handle, operation);
     core.admitReply(call.session);
     return result;
   } finally {
@@ -151,9 +156,15 @@ async function enter(
   return admission.ticket;
 }
 
+async function withFirstUse<T>(core: NodeCore, handle: OpenHandle, operation: () => Promise<T>): Promise<T> {
+  if (!handle.record.replayEligible) return operation();
+  const [result] = await Promise.all([operation(), firstUse(core, handle)]);
+  return result;
+}
+
 /** The first use of a handle shows that the client saw its create's reply: it cannot be replayed any more. */
-function firstUse(core: NodeCore, handle: OpenHandle): Promise<void> {
-  if (!handle.record.replayEligible) return DONE;
+export function firstUse(core: NodeCore, handle: OpenHandle): Promise<void> {
+  if (!handle.record.replayEligible) return NOTHING_TO_RECORD;
   handle.use ??= recordUse(core, handle).then(
     () => {
       handle.record = { ...handle.record, replayEligible: false };
@@ -166,7 +177,7 @@ function firstUse(core: NodeCore, handle: OpenHandle): Promise<void> {
   return handle.use;
 }
 
-const DONE = Promise.resolve();
+const NOTHING_TO_RECORD = Promise.resolve();
 
 async function recordUse(core: NodeCore, handle: OpenHandle): Promise<void> {
   const channelSequence = handle.sequence.current;

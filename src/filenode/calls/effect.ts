@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import type { NodeCore } from "../core.js";
 import { effectReply } from "../effects/reply.js";
@@ -22,13 +23,40 @@ export interface EffectWish {
   readonly replace?: boolean;
   readonly directory?: boolean;
   readonly description?: Uint8Array;
+  /** What this node had applied before it looked at the names; zero: names do not matter. */
+  readonly seenRevision?: number;
 }
 
 /**
  * Announces an effect, performs it, records its outcome with the reply, and answers it; a repeat gets the recorded reply
- * (semantics.md C4).
+ * (semantics.md C4). `look` makes the wish; it is asked again when names have changed since it looked.
  */
-export async function effectCall(core: NodeCore, call: Call, wish: EffectWish): Promise<Reply> {
+export async function effectCall(
+  core: NodeCore,
+  call: Call,
+  look: (seenRevision: number) => Promise<EffectWish>,
+): Promise<Reply> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await effectOnce(core, call, await look(core.revision));
+    } catch (error) {
+      if (!overtaken(error) || tries >= core.limits.observationTriesMax) throw error;
+    }
+  }
+}
+
+/**
+ * True for the state's answer to an observation that a change of names has overtaken, and to an outcome that somebody
+ * else has recorded first: in both cases the same call, asked again, gets what is right now.
+ */
+export function overtaken(error: unknown): boolean {
+  return (
+    error instanceof HoldfastError &&
+    (error.code === ErrorCode.NOT_READY || error.code === ErrorCode.NO_CHANGE)
+  );
+}
+
+async function effectOnce(core: NodeCore, call: Call, wish: EffectWish): Promise<Reply> {
   const result = await settle(core, call, {
     beginEffect: {
       fence: call.session.fence(),
@@ -37,18 +65,22 @@ export async function effectCall(core: NodeCore, call: Call, wish: EffectWish): 
       effect: effectRecord(call, wish),
     },
   });
-  let effect = result.effect ?? {};
+  const effect = result.effect ?? {};
   if (effect.status === v1.EffectResult.Status.PERFORM && effect.effect) {
-    const announced = effect.effect;
-    const finished = await core.perform(announced, call.session, wish.data);
-    effect = finished.effect ?? {};
-    if (effect.handle && wish.handle) wish.handle.record = effect.handle;
-    return effectReply(announced);
+    const finished = await core.perform(effect.effect, call.session, wish.data);
+    noteHandle(wish, finished.effect?.handle);
+    return effectReply(effect.effect);
   }
-  if (effect.handle && wish.handle) wish.handle.record = effect.handle;
+  noteHandle(wish, effect.handle);
   const stored = effect.outcome;
   if (stored && stored.length > 0) return v1.FileResponse.decode(stored);
   return effect.effect ? effectReply(effect.effect) : { done: {} };
+}
+
+// The outcome may have changed what the handle stands for: its path after a rename.
+function noteHandle(wish: EffectWish, record: v1.IHandleRecord | null | undefined): void {
+  if (record && wish.handle && record.volatileId === wish.handle.record.volatileId)
+    wish.handle.record = record;
 }
 
 function effectRecord(call: Call, wish: EffectWish): v1.IEffectRecord {
@@ -68,6 +100,7 @@ function effectRecord(call: Call, wish: EffectWish): v1.IEffectRecord {
     replace: wish.replace ?? false,
     directory: wish.directory ?? false,
     description: wish.description ?? null,
+    begunRevision: wish.seenRevision ?? 0,
     requestDigest: requestDigest(wish),
   };
 }

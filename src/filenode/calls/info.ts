@@ -14,7 +14,7 @@ import { effectCall } from "./effect.js";
 export async function statCall(core: NodeCore, call: Call, request: v1.IStatRequest): Promise<Reply> {
   if (request.handle) {
     const handle = handleOf(call.session, request.handle);
-    return onHandle(core, call, handle, false, async () => ({
+    return onHandle(core, call, handle, { modifying: false, recorded: false }, async () => ({
       stat: { info: fileInfo(handle.path, await mustStat(handle.vfs, handle.path)) },
     }));
   }
@@ -57,7 +57,7 @@ async function entry(vfs: Vfs, path: string): Promise<v1.IFileInfo | null> {
 /** Sets the delete mark, the end of the file, attributes or the modification time. */
 export function setInfoCall(core: NodeCore, call: Call, request: v1.ISetInfoRequest): Promise<Reply> {
   const handle = handleOf(call.session, request.handle);
-  return onHandle(core, call, handle, true, () => {
+  return onHandle(core, call, handle, { modifying: true, recorded: true }, () => {
     if (request.deleteOnClose !== null && request.deleteOnClose !== undefined)
       return setDisposition(core, call, handle, request.deleteOnClose);
     if (request.endOfFile !== null && request.endOfFile !== undefined)
@@ -90,16 +90,15 @@ async function setDisposition(core: NodeCore, call: Call, handle: OpenHandle, ma
 async function setEnd(core: NodeCore, call: Call, handle: OpenHandle, endOfFile: number): Promise<Reply> {
   needAccess(handle, access.writeData, "set the end of");
   const length = position(endOfFile, "end of file");
-  const stat = await mustStat(handle.vfs, handle.path);
-  return effectCall(core, call, {
+  return effectCall(core, call, async () => ({
     kind: v1.EffectKind.EFFECT_TRUNCATE,
     handle,
     share: handle.share,
     path: handle.path,
     fileId: handle.record.fileId ?? "",
-    sizeBefore: stat.size,
+    sizeBefore: (await mustStat(handle.vfs, handle.path)).size,
     length,
-  });
+  }));
 }
 
 function setAttributes(
@@ -114,12 +113,12 @@ function setAttributes(
   else if (request.modifiedMs !== null && request.modifiedMs !== undefined)
     change.modifiedMs = position(request.modifiedMs, "modification time");
   else throw new HoldfastError(ErrorCode.INVALID_PARAMETER, "set_info names nothing to set");
-  return effectCall(core, call, {
+  return effectCall(core, call, async () => ({
     kind: v1.EffectKind.EFFECT_SET_ATTRIBUTES,
     handle,
     share: handle.share,
     path: handle.path,
     fileId: handle.record.fileId ?? "",
     description: v1.SetInfoRequest.encode(change).finish(),
-  });
+  }));
 }

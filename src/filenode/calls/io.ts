@@ -8,8 +8,8 @@ import { descriptor, pipeOf } from "../handles.js";
 import { filenodeMutants } from "../mutants.js";
 import { conflictingLock } from "../range-locks.js";
 import type { OpenHandle } from "../sessions.js";
-import { type Call, handleOf, needAccess, onHandle, position, type Reply } from "./call.js";
-import { effectCall } from "./effect.js";
+import { type Call, firstUse, handleOf, needAccess, onHandle, position, type Reply, settle } from "./call.js";
+import { type EffectWish, effectCall } from "./effect.js";
 
 /** Reads; past the end there is nothing, which is no error. */
 export function readCall(core: NodeCore, call: Call, request: v1.IReadRequest): Promise<Reply> {
@@ -17,7 +17,7 @@ export function readCall(core: NodeCore, call: Call, request: v1.IReadRequest): 
   needAccess(handle, access.readData | access.execute, "read");
   const offset = position(request.offset, "offset");
   const length = checkedLength(request.length ?? 0);
-  return onHandle(core, call, handle, false, async () => {
+  return onHandle(core, call, handle, READING, async () => {
     const data = await withoutConflict(handle, offset, length, false, () =>
       core.readGate.run(
         () => core.admit(call.session),
@@ -37,13 +37,34 @@ export function writeCall(core: NodeCore, call: Call, request: v1.IWriteRequest)
   needAccess(handle, access.writeData, "write");
   const offset = position(request.offset, "offset");
   position(offset + data.length, "end of the write");
-  return onHandle(core, call, handle, true, () =>
+  return onHandle(core, call, handle, WRITING, () =>
     withoutConflict(handle, offset, data.length, true, async () => {
+      await breakLeases(core, call, handle);
       await queued(core, data.length, () => pipeOf(core, handle).write(offset, data));
       return { write: { written: data.length, offset } };
     }),
   );
 }
+
+/**
+ * Others who cache what is about to be written must stop before (semantics.md F3). The log is asked once, and again
+ * whenever somebody was granted a lease on the file since: not for every write.
+ */
+async function breakLeases(core: NodeCore, call: Call, handle: OpenHandle): Promise<void> {
+  const file = handle.openFile;
+  file.lastWriteMs = core.options.runtime.clock.monotonicMs();
+  if (!file.leasesPossible(handle.record.leaseKey)) return firstUse(core, handle);
+  const asked = file.leaseGrants;
+  await settle(core, call, {
+    breakLeases: { fence: call.session.fence(), handleId: handle.record.id ?? null, operation: "write" },
+  });
+  file.leasesBroken(handle.record.leaseKey, asked);
+  handle.record = { ...handle.record, replayEligible: false };
+}
+
+const READING = { modifying: false, recorded: false };
+/** The first write asks for the leases of others to be broken, which records the use of the handle too. */
+const WRITING = { modifying: true, recorded: true };
 
 function checkedLength(length: number): number {
   if (length <= limits.chunkBytesMax) return length;
@@ -78,14 +99,7 @@ async function withoutConflict<T>(
   operation: () => Promise<T>,
 ): Promise<T> {
   const file = handle.openFile;
-  const lock = filenodeMutants.ignoreOthersLocks
-    ? undefined
-    : conflictingLock(file.locks, handle.key, offset, length, write);
-  if (lock !== undefined)
-    throw new HoldfastError(
-      ErrorCode.FILE_LOCK_CONFLICT,
-      `${handle.path}: ${write ? "write" : "read"} of ${length} bytes at ${offset} meets a lock at ${lock.offset}`,
-    );
+  checkLocks(handle, offset, length, write);
   const io = file.begin(handle.key, offset, length, write);
   try {
     return await operation();
@@ -94,38 +108,49 @@ async function withoutConflict<T>(
   }
 }
 
+function checkLocks(handle: OpenHandle, offset: number, length: number, write: boolean): void {
+  if (filenodeMutants.ignoreOthersLocks) return;
+  const lock = conflictingLock(handle.openFile.locks, handle.key, offset, length, write);
+  if (lock === undefined) return;
+  throw new HoldfastError(
+    ErrorCode.FILE_LOCK_CONFLICT,
+    `${handle.path}: ${write ? "write" : "read"} of ${length} bytes at ${offset} meets a lock at ${lock.offset}`,
+  );
+}
+
 // An append is not repeatable: its offset is given out in the log, and its outcome kept (semantics.md B5).
 function appendCall(core: NodeCore, call: Call, handle: OpenHandle, data: Uint8Array): Promise<Reply> {
   needAccess(handle, access.writeData | access.appendData, "append to");
-  return onHandle(core, call, handle, true, () => {
-    const turn = handle.openFile.appends.then(async () => {
-      const size = (await (await descriptor(core, handle)).stat()).size;
-      return withoutConflict(handle, size, data.length, true, () =>
-        queued(core, data.length, () =>
-          effectCall(core, call, {
-            kind: v1.EffectKind.EFFECT_APPEND,
-            handle,
-            share: handle.share,
-            path: handle.path,
-            fileId: handle.record.fileId ?? "",
-            sizeBefore: size,
-            offset: size,
-            length: data.length,
-            data,
-            dataDigest: digestOf(data),
-          }),
-        ),
-      );
-    });
+  return onHandle(core, call, handle, { modifying: true, recorded: true }, () => {
+    const turn = handle.openFile.appends.then(() =>
+      queued(core, data.length, () => effectCall(core, call, () => appendWish(core, handle, data))),
+    );
     handle.openFile.appends = turn.catch(() => {});
     return turn;
   });
 }
 
+async function appendWish(core: NodeCore, handle: OpenHandle, data: Uint8Array): Promise<EffectWish> {
+  const { size } = await (await descriptor(core, handle)).stat();
+  checkLocks(handle, size, data.length, true);
+  return {
+    kind: v1.EffectKind.EFFECT_APPEND,
+    handle,
+    share: handle.share,
+    path: handle.path,
+    fileId: handle.record.fileId ?? "",
+    sizeBefore: size,
+    offset: size,
+    length: data.length,
+    data,
+    dataDigest: digestOf(data),
+  };
+}
+
 /** Everything written through this handle is on stable storage when it resolves. */
 export function flushCall(core: NodeCore, call: Call, request: v1.IFlushRequest): Promise<Reply> {
   const handle = handleOf(call.session, request.handle);
-  return onHandle(core, call, handle, false, async () => {
+  return onHandle(core, call, handle, READING, async () => {
     await core.writeGate.run(
       () => core.admit(call.session),
       async () => (await descriptor(core, handle)).sync(),

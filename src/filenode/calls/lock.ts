@@ -9,7 +9,7 @@ import { type Call, handleOf, onHandle, type Reply, settle } from "./call.js";
  */
 export function lockCall(core: NodeCore, call: Call, request: v1.ILockRequest): Promise<Reply> {
   const handle = handleOf(call.session, request.handle);
-  return onHandle(core, call, handle, false, async () => {
+  return onHandle(core, call, handle, { modifying: false, recorded: true }, async () => {
     const result = await settle(core, call, {
       lock: {
         fence: call.session.fence(),

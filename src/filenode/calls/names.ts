@@ -1,11 +1,11 @@
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { access } from "../access.js";
-import type { VfsStat } from "../api.js";
+import type { Vfs, VfsStat } from "../api.js";
 import type { NodeCore } from "../core.js";
 import { clientName } from "../paths.js";
 import { type Call, handleOf, needAccess, onHandle, type Reply } from "./call.js";
-import { effectCall } from "./effect.js";
+import { type EffectWish, effectCall } from "./effect.js";
 
 /** Renames what a handle has open, or what a path names. */
 export function renameCall(core: NodeCore, call: Call, request: v1.IRenameRequest): Promise<Reply> {
@@ -14,34 +14,33 @@ export function renameCall(core: NodeCore, call: Call, request: v1.IRenameReques
   if (request.handle) {
     const handle = handleOf(call.session, request.handle);
     needAccess(handle, access.delete, "rename");
-    return onHandle(core, call, handle, true, async () => {
-      const target = await handle.vfs.stat(targetPath);
-      return effectCall(core, call, {
+    return onHandle(core, call, handle, { modifying: true, recorded: true }, () =>
+      effectCall(core, call, async (seenRevision) => ({
         kind: v1.EffectKind.EFFECT_RENAME,
         handle,
         share: handle.share,
         path: handle.path,
         targetPath,
         fileId: handle.record.fileId ?? "",
-        targetFileId: target?.fileId ?? "",
+        targetFileId: (await handle.vfs.stat(targetPath))?.fileId ?? "",
         directory: handle.record.directory ?? false,
         replace,
-      });
-    });
+        seenRevision,
+      })),
+    );
   }
-  return byPath(core, call, request, async (share, path, stat) => {
+  return byPath(core, call, request, async ({ vfs, share, path, stat }) => {
     const source = existing(call, path, stat);
-    const target = await core.vfs(share).stat(targetPath);
-    return effectCall(core, call, {
+    return {
       kind: v1.EffectKind.EFFECT_RENAME,
       share,
       path,
       targetPath,
       fileId: source?.fileId ?? "",
-      targetFileId: target?.fileId ?? "",
+      targetFileId: (await vfs.stat(targetPath))?.fileId ?? "",
       directory: source?.directory ?? false,
       replace,
-    });
+    };
   });
 }
 
@@ -49,41 +48,45 @@ export function renameCall(core: NodeCore, call: Call, request: v1.IRenameReques
 export function linkCall(core: NodeCore, call: Call, request: v1.ILinkRequest): Promise<Reply> {
   const handle = handleOf(call.session, request.handle);
   const targetPath = clientName(request.targetPath ?? "").join("/");
-  return onHandle(core, call, handle, true, async () => {
-    const target = await handle.vfs.stat(targetPath);
-    return effectCall(core, call, {
+  return onHandle(core, call, handle, { modifying: true, recorded: true }, () =>
+    effectCall(core, call, async (seenRevision) => ({
       kind: v1.EffectKind.EFFECT_LINK,
       handle,
       share: handle.share,
       path: handle.path,
       targetPath,
       fileId: handle.record.fileId ?? "",
-      targetFileId: target?.fileId ?? "",
+      targetFileId: (await handle.vfs.stat(targetPath))?.fileId ?? "",
       replace: request.replace ?? false,
-    });
-  });
+      seenRevision,
+    })),
+  );
 }
 
-/** Deletes a file or an empty folder that nobody has open. */
+/** Deletes a file or an empty folder; one that others have open and share for deletion goes with its last handle. */
 export function removeCall(core: NodeCore, call: Call, request: v1.IRemoveRequest): Promise<Reply> {
-  return byPath(core, call, request, async (share, path, stat) => {
+  return byPath(core, call, request, async ({ vfs, share, path, stat }) => {
     const there = existing(call, path, stat);
-    if (there !== null && there.directory !== (request.directory ?? false))
-      throw new HoldfastError(
-        there.directory ? ErrorCode.FILE_IS_A_DIRECTORY : ErrorCode.NOT_A_DIRECTORY,
-        `remove ${path}: it is a ${there.directory ? "folder" : "file"}`,
-      );
-    if (there?.readOnly) throw new HoldfastError(ErrorCode.CANNOT_DELETE, `remove ${path}: it is read-only`);
-    if (there?.directory && (await core.vfs(share).list(path, "", 1)).names.length > 0)
-      throw new HoldfastError(ErrorCode.DIRECTORY_NOT_EMPTY, `remove ${path}: the folder is not empty`);
-    return effectCall(core, call, {
+    if (there !== null) await checkRemovable(vfs, path, there, request.directory ?? false);
+    return {
       kind: v1.EffectKind.EFFECT_DELETE,
       share,
       path,
       fileId: there?.fileId ?? "",
       directory: request.directory ?? false,
-    });
+    };
   });
+}
+
+async function checkRemovable(vfs: Vfs, path: string, stat: VfsStat, wantDirectory: boolean): Promise<void> {
+  if (stat.directory !== wantDirectory)
+    throw new HoldfastError(
+      stat.directory ? ErrorCode.FILE_IS_A_DIRECTORY : ErrorCode.NOT_A_DIRECTORY,
+      `remove ${path}: it is a ${stat.directory ? "folder" : "file"}`,
+    );
+  if (stat.readOnly) throw new HoldfastError(ErrorCode.CANNOT_DELETE, `remove ${path}: it is read-only`);
+  if (stat.directory && (await vfs.list(path, "", 1)).names.length > 0)
+    throw new HoldfastError(ErrorCode.DIRECTORY_NOT_EMPTY, `remove ${path}: the folder is not empty`);
 }
 
 /** Makes a folder. */
@@ -92,10 +95,10 @@ export function makeDirectoryCall(
   call: Call,
   request: v1.IMakeDirectoryRequest,
 ): Promise<Reply> {
-  return byPath(core, call, request, (share, path, stat) => {
+  return byPath(core, call, request, async ({ share, path, stat }) => {
     if (stat !== null && !call.replay)
       throw new HoldfastError(ErrorCode.OBJECT_NAME_COLLISION, `${path}: something stands there`);
-    return effectCall(core, call, { kind: v1.EffectKind.EFFECT_MKDIR, share, path, directory: true });
+    return { kind: v1.EffectKind.EFFECT_MKDIR, share, path, directory: true, fileId: stat?.fileId ?? "" };
   });
 }
 
@@ -107,16 +110,28 @@ function existing(call: Call, path: string, stat: VfsStat | null): VfsStat | nul
   return stat;
 }
 
+/** What a path stood for when it was looked at. */
+interface Seen {
+  readonly vfs: Vfs;
+  readonly share: string;
+  readonly path: string;
+  readonly stat: VfsStat | null;
+}
+
 async function byPath(
   core: NodeCore,
   call: Call,
   request: { share?: string | null; path?: string | null },
-  act: (share: string, path: string, stat: VfsStat | null) => Promise<Reply>,
+  wish: (seen: Seen) => Promise<EffectWish>,
 ): Promise<Reply> {
   core.admit(call.session);
   const share = request.share ?? "";
+  const vfs = core.vfs(share);
   const path = clientName(request.path ?? "").join("/");
-  const reply = await act(share, path, await core.vfs(share).stat(path));
+  const reply = await effectCall(core, call, async (seenRevision) => ({
+    ...(await wish({ vfs, share, path, stat: await vfs.stat(path) })),
+    seenRevision,
+  }));
   core.admitReply(call.session);
   return reply;
 }

@@ -5,6 +5,7 @@ import type { VfsStat } from "../api.js";
 import type { NodeCore } from "../core.js";
 import { dropHandle, fileInfo, installHandle, observed } from "../handles.js";
 import { clientName, clientPath } from "../paths.js";
+import { overtaken } from "./effect.js";
 import { type Call, findHandle, type Reply, settle } from "./call.js";
 
 /**
@@ -28,11 +29,6 @@ export async function openCall(core: NodeCore, call: Call, request: v1.IOpenRequ
       if (!overtaken(error) || tries >= core.limits.observationTriesMax) throw error;
     }
   }
-}
-
-/** True for the state's answer to an observation that a change of names has overtaken. */
-export function overtaken(error: unknown): boolean {
-  return error instanceof HoldfastError && error.code === ErrorCode.NOT_READY;
 }
 
 function openCommand(
@@ -185,7 +181,10 @@ export async function closeCall(core: NodeCore, call: Call, request: v1.ICloseRe
     },
     call.deadlineMs,
   );
-  if (handle !== undefined) dropHandle(core, handle);
+  if (handle !== undefined) {
+    handle.openFile.dropLocksOf(handle.key);
+    dropHandle(core, handle);
+  }
   const close = result.close ?? {};
   if (close.perform && close.effect) await core.perform(close.effect, call.session);
   core.admitReply(call.session);

@@ -15,8 +15,11 @@ export function digestOf(data: Uint8Array): Uint8Array {
 export async function appendData(vfs: Vfs, effect: Effect, data: Uint8Array): Promise<EffectOutcome> {
   const file = await openExpected(vfs, effect.path, effect.fileId);
   try {
-    const offset = filenodeMutants.appendAgain ? (await file.stat()).size : effect.offset;
-    await file.write(offset, data);
+    const { size } = await file.stat();
+    // Somebody wrote behind the end after the offset was given out: nothing is done yet, a new offset is needed.
+    if (size !== effect.offset && !filenodeMutants.appendAgain)
+      throw new HoldfastError(ErrorCode.NOT_READY, `${effect.path} grew from ${effect.offset} to ${size}`);
+    await file.write(size, data);
     crashPoint("append.written");
     await file.sync();
     crashPoint("append.synced");
