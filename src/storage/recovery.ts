@@ -53,7 +53,7 @@ export async function recover(kv: KvStore): Promise<Recovered> {
   const fileNode = await read(kv, "fileNode", decodeJson<{ incarnation: number }>);
   if (identity === null) {
     await refuseHeadlessData(kv);
-    return EMPTY_STORE;
+    return { ...EMPTY_STORE, fileNodeIncarnation: fileNode?.incarnation ?? 0, peers: new Map() };
   }
   if (identity.formatVersion > FORMAT_VERSION)
     throw new HoldfastError(
@@ -80,9 +80,8 @@ export async function recover(kv: KvStore): Promise<Recovered> {
   };
 }
 
-const EMPTY_STORE: Recovered = {
+const EMPTY_STORE: Omit<Recovered, "peers" | "fileNodeIncarnation"> = {
   identity: null,
-  fileNodeIncarnation: 0,
   layout: { generation: 1, index: 0, term: 0 },
   hardState: { term: 0, vote: 0, commit: 0 },
   applied: {
@@ -91,7 +90,6 @@ const EMPTY_STORE: Recovered = {
     confState: { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
   },
   receiving: null,
-  peers: new Map(),
 };
 
 /** Reads the log behind the layout's boundary. Every entry is checked; a gap or a damaged one is fatal (lesson L22). */

@@ -40,6 +40,7 @@ export class GrpcTransport implements Transport {
   readonly #incomingSnapshots = new Map<number, IncomingSnapshot>();
   readonly #outgoingSnapshots = new Map<number, SnapshotSender>();
   #flushDue = false;
+  #lastRefusal = "";
   #closed = false;
 
   constructor(setup: GrpcTransportSetup) {
@@ -143,6 +144,7 @@ export class GrpcTransport implements Transport {
         this.#incoming.set(from, accepted);
         this.#links.get(from)?.hint();
       },
+      onRefused: (refusal, hello) => this.#noteRefusal(refusal, hello?.fromName ?? "", call.getPeer()),
       onFrames: (from, frames) => this.#events.onFrames(from, frames),
       onEnded: (ended, from) => {
         this.#calls.delete(ended);
@@ -154,6 +156,25 @@ export class GrpcTransport implements Transport {
     this.#calls.add(link);
     this.#context.meter.gauge("peer_incoming_links", this.#calls.size);
     if (this.#closed) link.end(new HoldfastError(ErrorCode.STOPPING, "stopping"));
+  }
+
+  /** A refused peer comes back ten times a second; a line is worth what is new. */
+  #noteRefusal(refusal: HoldfastError, name: string, peerAddress: string): void {
+    this.#context.meter.count("peer_links_refused");
+    if (refusal.message === this.#lastRefusal) return;
+    this.#lastRefusal = refusal.message;
+    // What a stranger says of itself may be long or not printable.
+    const peer = JSON.stringify(name.slice(0, 64));
+    this.#context.log.warn(
+      {
+        peer,
+        peerAddress,
+        code: refusal.codeName,
+        reason: refusal.message.slice(0, 300),
+        next: refusal.extras.next,
+      },
+      "refused a peer link",
+    );
   }
 
   #acceptSnapshot(call: SnapshotCall): void {

@@ -13,6 +13,7 @@ export type LinkCall = ServerDuplexStream<v1.IPeerFrame, v1.IPeerWelcome>;
 export interface IncomingEvents {
   /** The handshake is through. */
   onHello(link: IncomingLink, from: number): void;
+  onRefused(refusal: HoldfastError, hello: v1.IPeerHello | null | undefined): void;
   onFrames(from: number, frames: readonly v1.IPeerFrame[]): void;
   onEnded(link: IncomingLink, from: number | null): void;
 }
@@ -87,6 +88,7 @@ export class IncomingLink {
   #hello(frame: v1.IPeerFrame): void {
     const refusal = refuseHello(frame.hello, this.#self, this.#admit);
     if (refusal !== null) {
+      this.#events.onRefused(refusal, frame.hello);
       this.end(refusal);
       return;
     }

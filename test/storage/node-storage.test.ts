@@ -211,6 +211,15 @@ describe("NodeStorage", () => {
       assert.equal(await again.nextFileNodeIncarnation(), 3);
     });
 
+    it("shares nothing with another storage in the same process", async () => {
+      const [{ storage: one }, { storage: other }] = [
+        await opened(new CrashKv()),
+        await opened(new CrashKv()),
+      ];
+      assert.equal(one.admitPeer({ raftId: 2, incarnation: 1, diskId: "aa" }), null);
+      assert.equal(other.admitPeer({ raftId: 2, incarnation: 1, diskId: "bb" }), null);
+    });
+
     it("knows the disks of its peers again: a wiped one and an older incarnation are refused", async () => {
       const kv = new CrashKv();
       const { storage } = await opened(kv);

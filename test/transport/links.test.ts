@@ -205,6 +205,10 @@ describe("peer links", () => {
       a.transport.setPeers([b.target]);
       await until("the refusal", () => a.refused.length > 0);
       assert.deepEqual(a.refused[0], { peer: 2, code: "PERMISSION_DENIED" });
+      await until("more refusals", () => b.meter.counter("peer_links_refused") >= 3);
+      const lines = b.log.lines.filter(({ message }) => message === "refused a peer link");
+      assert.equal(lines.length, 1, "said once");
+      assert.match(JSON.stringify(lines), /n1.*PERMISSION_DENIED.*wiped/);
     });
 
     it("an old incarnation", async () => {
