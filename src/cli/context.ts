@@ -8,6 +8,8 @@ export interface CliContext {
   readonly endpoints: readonly string[];
   readonly output: OutputFormat;
   readonly timeoutMs: number;
+  /** Of one file operation: long enough for several failovers unless --timeout says otherwise. */
+  readonly fileTimeoutMs: number;
   readonly stale: boolean;
   readonly colour: boolean;
   /** Data. */
@@ -44,6 +46,7 @@ export function makeContext(options: GlobalOptions, env: NodeJS.ProcessEnv = pro
     endpoints: parseEndpoints(options.endpoints ?? env["HOLDFAST_ENDPOINTS"] ?? DEFAULT_ENDPOINTS),
     output: output as OutputFormat,
     timeoutMs: parseDuration(options.timeout ?? "10s", "--timeout"),
+    fileTimeoutMs: parseDuration(options.timeout ?? "120s", "--timeout"),
     stale: options.stale ?? false,
     colour: process.stdout.isTTY === true && env["NO_COLOR"] === undefined && output !== "json",
     out: (text) => void process.stdout.write(text.endsWith("\n") ? text : `${text}\n`),

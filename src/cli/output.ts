@@ -63,7 +63,7 @@ export function renderTable<Row>(
 
 /** File names and client names come from others: no control character of theirs reaches the terminal. */
 function printable(text: string): string {
-  const clean = text.replaceAll(/[\u0000-\u001f\u007f-\u009f]/g, "?");
+  const clean = text.replaceAll(/\p{Cc}/gu, "?");
   return clean === "" ? "-" : clean;
 }
 

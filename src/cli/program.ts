@@ -1,19 +1,26 @@
 import { Command, Option } from "commander";
 import { version } from "../node/version.js";
+import { demo } from "./commands/demo.js";
 import { events } from "./commands/events.js";
 import { failovers } from "./commands/failovers.js";
 import type { ListFilters } from "./commands/filters.js";
+import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.js";
 import { handles, locks } from "./commands/handles.js";
 import { members } from "./commands/members.js";
 import { nodes } from "./commands/nodes.js";
 import { sessions } from "./commands/sessions.js";
 import { cordon, moveLeader } from "./commands/schedule.js";
 import { status } from "./commands/status.js";
+import { up } from "./commands/up.js";
 import { makeContext, usageError, type CliContext, type GlobalOptions } from "./context.js";
 
 const EXIT_TABLE = `
 Exit codes: 0 ok, 1 failure, 2 usage, 3 degraded, 4 unavailable or no quorum, 5 precondition (the world has moved),
 6 already so, 7 outcome unknown, 124 timed out.`;
+
+const NODE_EXIT_TABLE = `
+Exit codes of a node: 0 stopped in order, 1 failed, 2 wrong flag or configuration, 66 data folder damaged or of another
+node, 67 data folder in use, 69 address in use, 70 broken invariant, 73 data folder not writable, 74 disk failed.`;
 
 type Done = (exitCode: number) => void;
 
@@ -26,12 +33,14 @@ export function buildProgram(done: Done): Command {
     .version(version)
     .option("--endpoints <list>", "nodes to ask, host:port,host:port (or HOLDFAST_ENDPOINTS)")
     .option("-o, --output <format>", "table, wide, json or yaml", "table")
-    .option("--timeout <duration>", "longest wait, such as 500ms or 10s", "10s")
+    .option("--timeout <duration>", "longest wait, such as 500ms or 10s (default: 10s, for files 120s)")
     .option("--stale", "answer from the asked node's own state, without a quorum")
     .addHelpText("after", EXIT_TABLE)
     .exitOverride()
     .showHelpAfterError("Next: holdfast --help");
+  addProcesses(program, done);
   addLists(program, done);
+  addFiles(program, done);
   addChanges(program, done);
   return program;
 }
@@ -46,6 +55,92 @@ export function action<Args extends unknown[]>(
     const context = makeContext(command.optsWithGlobals<GlobalOptions>());
     done(await run(context, ...(args.slice(0, -1) as Args)));
   };
+}
+
+function addProcesses(program: Command, done: Done): void {
+  program
+    .command("up")
+    .description("start three nodes on this host; Ctrl-C stops them")
+    .option("--base-port <port>", "gRPC ports from here on, HTTP 100 above", "7401")
+    .option("--data <folder>", "where the nodes and the share keep their data", "data")
+    .option("--restart", "start a node again by itself when it dies")
+    .action(
+      action<[{ basePort: string; data: string; restart?: boolean }]>(done, (context, o) =>
+        up(context, {
+          basePort: count(o.basePort, "--base-port"),
+          data: o.data,
+          restart: o.restart ?? false,
+        }),
+      ),
+    );
+  program
+    .command("demo")
+    .description(
+      "play a failover story on three nodes and real files of its own, and check every claim in it",
+    )
+    .action(action(done, demo));
+  program
+    .command("node")
+    .description("run one node in the foreground; SIGTERM stops it in order")
+    .option("--config <file>", "its configuration, YAML")
+    .option("--set <path=value>", "one setting above the file's, such as options.leaseMs=2000", collect, [])
+    .addHelpText("after", NODE_EXIT_TABLE)
+    .action(async (o: { config?: string; set: string[] }) => {
+      // Loaded only here: the rest of the command line needs neither database nor server.
+      const { runNode } = await import("../node/main.js");
+      const code = await runNode({
+        ...(o.config === undefined ? {} : { file: o.config }),
+        env: process.env,
+        settings: o.set,
+      });
+      // Everything is stopped and flushed; a channel to a parent would keep the process.
+      process.exit(code);
+    });
+}
+
+function collect(value: string, before: string[]): string[] {
+  return [...before, value];
+}
+
+function addFiles(program: Command, done: Done): void {
+  const files = program.command("files").description("files of a share, named share:/path");
+  files
+    .command("ls [folder]")
+    .description("a folder's entries, or the shares")
+    .action(action<[string | undefined]>(done, ls));
+  files
+    .command("put <local> <target>")
+    .description("copy a local file (or - for stdin) into a share")
+    .action(action<[string, string]>(done, put));
+  files
+    .command("get <source> [local]")
+    .description("copy a file out of a share")
+    .action(
+      action<[string, string | undefined]>(done, (context, source, local) =>
+        get(context, source, local ?? "."),
+      ),
+    );
+  files.command("cat <file>").description("print a file").action(action<[string]>(done, cat));
+  files.command("stat <file>").description("what stands at a path").action(action<[string]>(done, stat));
+  files
+    .command("rm <file>")
+    .description("remove a file")
+    .option("-d, --directory", "an empty directory")
+    .action(
+      action<[string, { directory?: boolean }]>(done, (context, file, o) =>
+        remove(context, file, o.directory ?? false),
+      ),
+    );
+  files
+    .command("mv <from> <to>")
+    .description("rename within a share")
+    .option("--replace", "over what stands at the target")
+    .action(
+      action<[string, string, { replace?: boolean }]>(done, (context, a, b, o) =>
+        move(context, a, b, o.replace ?? false),
+      ),
+    );
+  files.command("mkdir <folder>").description("make a directory").action(action<[string]>(done, mkdir));
 }
 
 function addLists(program: Command, done: Done): void {

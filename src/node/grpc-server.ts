@@ -1,8 +1,6 @@
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import {
   Server,
-  ServerCredentials,
   ServerInterceptingCall,
   ServerListenerBuilder,
   type ServerInterceptor,
@@ -16,13 +14,16 @@ import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { toServiceError } from "../wire/grpc-errors.js";
 import { limits } from "../wire/limits.js";
 import type { NodeConfig } from "./config.js";
-import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
+import { serverCredentials } from "./credentials.js";
 import { addressError } from "./http-server.js";
 
 /** A request whose bytes are no message of its type; the interceptor answers it, no handler ever sees it. */
 class Malformed {
   constructor(readonly reason: string) {}
 }
+
+/** A silent connection is probed after this time and given up after as much again. */
+const KEEPALIVE_MS = 1_000;
 
 /** One service with its handlers. */
 export interface HostedService {
@@ -43,8 +44,8 @@ export class GrpcServer {
       "grpc.max_send_message_length": limits.messageBytesMax + 65_536,
       "grpc.max_concurrent_streams": config.options.streamsPerConnectionMax,
       // A client whose host vanished without a word is noticed, and its streams with their memory go.
-      "grpc.keepalive_time_ms": 10_000,
-      "grpc.keepalive_timeout_ms": 10_000,
+      "grpc.keepalive_time_ms": KEEPALIVE_MS,
+      "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
       interceptors: [answerMalformed],
     });
     this.health = new HealthImplementation({ "": "NOT_SERVING" });
@@ -83,28 +84,6 @@ export class GrpcServer {
         resolve();
       });
     });
-  }
-}
-
-function serverCredentials(config: NodeConfig): ServerCredentials {
-  if (config.tls === undefined) return ServerCredentials.createInsecure();
-  return ServerCredentials.createSsl(
-    readPem(config.tls.ca, "tls.ca"),
-    [{ private_key: readPem(config.tls.key, "tls.key"), cert_chain: readPem(config.tls.cert, "tls.cert") }],
-    true,
-  );
-}
-
-/** Reads a PEM file; a missing one is a configuration error with one clear line. */
-export function readPem(file: string, field: string): Buffer {
-  try {
-    return readFileSync(file);
-  } catch (error) {
-    throw new NodeExitError(
-      NODE_EXIT.usage,
-      `configuration: ${field} is ${file}, which cannot be read: ${(error as Error).message}`,
-      "correct the path, or make the file readable for this user",
-    );
   }
 }
 

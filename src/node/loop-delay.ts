@@ -21,6 +21,12 @@ export class LoopDelay {
     return Math.max(0, raw / 1e6 - RESOLUTION_MS);
   }
 
+  /** Forgets what was seen so far: loading the program and the state is no delay that anybody waited for. */
+  restart(): void {
+    this.turn();
+    this.turn();
+  }
+
   stop(): void {
     clearInterval(this.timer);
     this.current.disable();

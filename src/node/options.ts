@@ -19,8 +19,6 @@ export const optionsSchema = z.strictObject({
   inflightMessagesMax: int(256, 1, 65_536),
   inflightBytesMax: int(8 * 1024 * 1024, 65_536, 1024 * 1024 * 1024),
   uncommittedBytesMax: int(64 * 1024 * 1024, 65_536, 2 * 1024 * 1024 * 1024),
-  /** Bytes applied in one turn of the event loop. */
-  committedBytesMax: int(1024 * 1024, 65_536, 64 * 1024 * 1024),
   /** Log entries kept below the applied index, for followers that lag. */
   logEntriesKept: int(20_000, 100, 10_000_000),
   /** A file node's lease, how often it renews, and how much earlier than the grantors it stops serving. */
@@ -35,9 +33,10 @@ export const optionsSchema = z.strictObject({
   stopTimeoutMs: int(10_000, 100, 600_000),
   /** gRPC calls that one connection may have open at a time. */
   streamsPerConnectionMax: int(10_000, 1, 1_000_000),
-  /** Log file: rotated at this size; what waits in memory beyond the second bound is dropped, never waited for. */
-  logFileBytesMax: int(64 * 1024 * 1024, 65_536, 16 * 1024 * 1024 * 1024),
+  /** Log lines that wait in memory for the disk beyond this are dropped, never waited for. */
   logBufferBytesMax: int(4 * 1024 * 1024, 4096, 256 * 1024 * 1024),
+  /** With less free space on the node's disk only what frees space is accepted. */
+  diskLowBytes: int(64 * 1024 * 1024, 0, 1024 * 1024 * 1024 * 1024),
   /** Above this 99th percentile of event-loop delay the node reports itself degraded. */
   loopDelayDegradedMs: int(250, 1, 60_000),
 });

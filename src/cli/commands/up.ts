@@ -1,11 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
-import { usageError, type CliContext } from "../context.js";
+import { DEFAULT_ENDPOINTS, usageError, type CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { localConfig, localNodes, type LocalNode } from "../local-cluster.js";
+import { NodeProcess } from "../node-process.js";
 import { status } from "./status.js";
 
 /** Options of `holdfast up`. */
@@ -21,15 +20,6 @@ const READY_WITHIN_MS = 60_000;
 const STOP_WITHIN_MS = 15_000;
 const RESTART_AFTER_MS = 2_000;
 
-const bin = fileURLToPath(new URL("../../../../bin/holdfast.js", import.meta.url));
-
-interface Running {
-  readonly node: LocalNode;
-  child: ChildProcess;
-  ended: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
-  alive: boolean;
-}
-
 /** `holdfast up`: three nodes on loopback as children of this process; Ctrl-C stops them in order. */
 export async function up(context: CliContext, options: UpOptions): Promise<number> {
   if (options.basePort > 65_535 - 102 || options.basePort < 1) {
@@ -41,7 +31,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   const data = resolve(options.data);
   const nodes = localNodes(data, options.basePort);
   writeFiles(data, nodes);
-  const started: Running[] = [];
+  const started: NodeProcess[] = [];
   let stopping = false;
   let wake = (): void => {};
   const asked = new Promise<"stop">((done) => {
@@ -49,7 +39,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   });
   const onSignal = () => {
     if (stopping) {
-      for (const each of started) each.child.kill("SIGKILL");
+      for (const each of started) each.kill("SIGKILL");
       process.exit(130);
     }
     stopping = true;
@@ -99,68 +89,37 @@ function writeFiles(data: string, nodes: readonly LocalNode[]): void {
   }
 }
 
-function start(context: CliContext, node: LocalNode): Running {
-  // A process group of its own: Ctrl-C in the terminal must reach this process alone, which then stops them in order.
-  // The channel tells the node when this process is gone without a word.
-  const child = spawn(process.execPath, [bin, "node", "--config", node.config], {
-    detached: true,
-    stdio: ["ignore", "ignore", "pipe", "ipc"],
-    env: { UV_THREADPOOL_SIZE: "16", ...process.env },
-  });
-  child.stderr?.setEncoding("utf8");
-  child.stderr?.on("data", (text: string) => {
-    for (const line of text.split("\n")) if (line !== "") context.say(`${node.name}: ${line}`);
-  });
-  const running: Running = {
-    node,
-    child,
-    alive: true,
-    ended: new Promise((done) => {
-      child.once("close", (code, signal) => {
-        running.alive = false;
-        done({ code, signal });
-      });
-    }),
-  };
-  return running;
+function start(context: CliContext, node: LocalNode): NodeProcess {
+  return new NodeProcess(node, (line) => context.say(`${node.name}: ${line}`));
 }
 
 /** Null when all answer, else the exit code of the first one that ended, or of a time-out. */
-async function ready(started: readonly Running[]): Promise<number | null> {
+async function ready(started: readonly NodeProcess[]): Promise<number | null> {
   const deadline = Date.now() + READY_WITHIN_MS;
   const failed = Promise.race(started.map(async (each) => (await each.ended).code ?? EXIT.failure));
-  const all = Promise.all(started.map((each) => untilReady(each.node, deadline))).then((oks) =>
+  const all = Promise.all(started.map((each) => each.untilReady(deadline))).then((oks) =>
     oks.every(Boolean) ? null : EXIT.unavailable,
   );
-  return Promise.race([failed, all]);
-}
-
-async function untilReady(node: LocalNode, deadline: number): Promise<boolean> {
-  while (Date.now() < deadline) {
-    try {
-      const response = await fetch(`http://${node.http}/readyz`, { signal: AbortSignal.timeout(3_000) });
-      await response.arrayBuffer();
-      if (response.ok) return true;
-    } catch {
-      // Not listening yet.
-    }
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  return false;
+  // A node that ends makes its readiness false as well: how it ended says more.
+  const first = await Promise.race([failed, all]);
+  return first === EXIT.unavailable && started.some((each) => !each.alive) ? failed : first;
 }
 
 async function welcome(context: CliContext, nodes: readonly LocalNode[]): Promise<void> {
   await status(context);
-  const local = nodes[0]?.grpc === "127.0.0.1:7401";
-  const where = local ? "" : ` --endpoints ${nodes.map((node) => node.grpc).join(",")}`;
   const [first] = nodes;
+  const elsewhere =
+    nodes.map((node) => node.grpc).join(",") === DEFAULT_ENDPOINTS
+      ? []
+      : [`  export HOLDFAST_ENDPOINTS=${nodes.map((node) => node.grpc).join(",")}`];
   context.out(
     [
       "",
       "Try, in another terminal:",
-      `  npx holdfast files put README.md demo:/README.md${where}`,
-      `  npx holdfast sessions -o wide${where}`,
-      `  kill -9 $(cat ${shown(first?.data ?? "data/n1")}/pid) && npx holdfast status${where}`,
+      ...elsewhere,
+      "  npx holdfast files put README.md demo:/README.md",
+      "  npx holdfast status -o wide",
+      `  kill -9 $(cat ${shown(first?.data ?? "")}/pid); npx holdfast files cat demo:/README.md`,
       "",
       `Metrics and health: http://${first?.http}/metrics, /livez, /readyz. Ctrl-C stops the cluster.`,
     ].join("\n"),
@@ -168,8 +127,15 @@ async function welcome(context: CliContext, nodes: readonly LocalNode[]): Promis
 }
 
 /** Says when a node ends by itself, and how to have it back. */
-function watch(context: CliContext, started: Running[], options: UpOptions, stopping: () => boolean): void {
-  const follow = (each: Running): void => {
+function watch(
+  context: CliContext,
+  started: NodeProcess[],
+  options: UpOptions,
+  stopping: () => boolean,
+): void {
+  const follow = (i: number): void => {
+    const each = started[i];
+    if (each === undefined) return;
     void each.ended.then(({ code, signal }) => {
       if (stopping()) return;
       context.say(`${each.node.name} ended by ${signal ?? `itself with exit code ${code}`}`);
@@ -180,31 +146,21 @@ function watch(context: CliContext, started: Running[], options: UpOptions, stop
       setTimeout(() => {
         if (stopping()) return;
         context.say(`starting ${each.node.name} again`);
-        const again = start(context, each.node);
-        Object.assign(each, { child: again.child, ended: again.ended, alive: true });
-        void again.ended.then(() => {
-          each.alive = false;
-        });
-        follow(each);
+        started[i] = start(context, each.node);
+        follow(i);
       }, RESTART_AFTER_MS);
     });
   };
-  for (const each of started) follow(each);
+  started.forEach((_, i) => follow(i));
 }
 
 /** One after the other, so that leadership can be handed over while there is a quorum. */
-async function stopAll(context: CliContext, started: readonly Running[]): Promise<void> {
+async function stopAll(context: CliContext, started: readonly NodeProcess[]): Promise<void> {
   for (const each of started) {
     if (!each.alive) continue;
-    const timer = setTimeout(() => each.child.kill("SIGKILL"), STOP_WITHIN_MS);
-    each.child.kill("SIGTERM");
-    const { code, signal } = await each.ended;
-    clearTimeout(timer);
-    context.say(
-      code === 0
-        ? `${each.node.name} stopped`
-        : `${each.node.name} ended by ${signal ?? `exit code ${code}`}`,
-    );
+    const { code, signal } = await each.stop(STOP_WITHIN_MS);
+    const name = each.node.name;
+    context.say(code === 0 ? `${name} stopped` : `${name} ended by ${signal ?? `exit code ${code}`}`);
   }
 }
 

@@ -1,0 +1,177 @@
+import {
+  type Coordinator,
+  coordinatorDefaults,
+  coordinatorHandlers,
+  createCoordinator,
+  LEAVING,
+  localCoordinatorClient,
+} from "../coordinator/index.js";
+import { createFileNode } from "../filenode/file-node.js";
+import { fileServiceHandlers } from "../filenode/grpc-file-service.js";
+import { FileServiceForwarder } from "../filenode/grpc-forward.js";
+import { GrpcHeartbeats } from "../filenode/grpc-heartbeat.js";
+import { LeaseKeeper } from "../filenode/lease-keeper.js";
+import { PosixVfs } from "../filenode/vfs/posix-vfs.js";
+import type { Replica } from "../replica/api.js";
+import type { Runtime } from "../runtime/index.js";
+import { HoldfastError } from "../wire/errors.js";
+import { services } from "../wire/services.js";
+import type { NodeConfig } from "./config.js";
+import { channelCredentials } from "./credentials.js";
+import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
+import type { GrpcServer } from "./grpc-server.js";
+
+/** What the roles stand on. */
+export interface RoleParts {
+  readonly config: NodeConfig;
+  readonly runtime: Runtime;
+  readonly replica: Replica;
+  /** The file node's next incarnation, durable before it is answered. */
+  nextIncarnation(): Promise<number>;
+  fatal(error: NodeExitError): void;
+}
+
+/** The running roles of a node. */
+export interface Roles {
+  readonly coordinator: Coordinator;
+  /** Begins to serve, once the node listens: registration needs the cluster, which needs this node. */
+  begin(): void;
+  /** Zero before the first registration. */
+  incarnation(): number;
+  /** Undefined without the file node's role. */
+  leaseLeftMs(): number | undefined;
+  /** Why no lease is asked for; empty when nothing is wrong. */
+  withheld(): string;
+  /** Finishes what runs and gives the sessions away. */
+  stop(): Promise<void>;
+}
+
+/** How long a stopping node tries to give its sessions away; without a quorum it cannot, and its lease runs out instead. */
+const LEAVE_WITHIN_MS = 1_000;
+
+/** Starts coordinator and file node and puts their services on the server. */
+export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Roles> {
+  const { config, runtime, replica } = parts;
+  const coordinator = createCoordinator({
+    runtime,
+    replica,
+    config: {
+      ...coordinatorDefaults,
+      raftId: config.member?.raftId ?? 0,
+      name: config.name,
+      clusterId: config.cluster.id,
+      leaseMs: config.options.leaseMs,
+      callTimeoutMs: config.options.proposalTimeoutMs,
+    },
+  });
+  grpc.add({
+    name: "Coordinator",
+    definition: services.Coordinator,
+    handlers: coordinatorHandlers(coordinator, runtime.clock),
+  });
+  if (!config.roles.includes("file-node")) {
+    return {
+      coordinator,
+      begin() {},
+      incarnation: () => 0,
+      leaseLeftMs: () => undefined,
+      withheld: () => "",
+      stop: async () => coordinator.stop(),
+    };
+  }
+  return startFileNode(parts, grpc, coordinator);
+}
+
+async function startFileNode(parts: RoleParts, grpc: GrpcServer, coordinator: Coordinator): Promise<Roles> {
+  const { config, runtime } = parts;
+  const { log } = runtime;
+  const client = localCoordinatorClient(coordinator);
+  const channel = channelCredentials(config);
+  const shares = await openShares(parts);
+  const lease = new LeaseKeeper({
+    runtime,
+    coordinator: client,
+    network: new GrpcHeartbeats(runtime, channel),
+    shares,
+    node: {
+      name: config.name,
+      grpcAddress: config.advertise.grpc,
+      httpAddress: config.advertise.http,
+      labels: config.labels,
+      shares: [...shares.keys()],
+    },
+    nextIncarnation: () => parts.nextIncarnation(),
+    lease: {
+      leaseMs: config.options.leaseMs,
+      heartbeatMs: config.options.leaseHeartbeatMs,
+      marginMs: config.options.leaseMarginMs,
+    },
+    onRegistered: () => fileNode.start(),
+  });
+  const fileNode = createFileNode({ node: config.name, runtime, coordinator: client, lease, shares });
+  const forwarder = new FileServiceForwarder(config.name, channel);
+  const service = fileServiceHandlers({ node: fileNode, runtime, principalOf: principal, forwarder });
+  grpc.add({ name: "FileService", definition: services.FileService, handlers: service.handlers });
+  return {
+    coordinator,
+    begin() {
+      lease.start().then(
+        () => log.info({ incarnation: lease.incarnation }, "registered"),
+        (error: unknown) => log.error({ error: String(error) }, "the file node could not be started"),
+      );
+    },
+    incarnation: () => lease.incarnation,
+    leaseLeftMs: () => lease.leftMs(),
+    withheld: () => lease.withheld,
+    async stop() {
+      await fileNode.stop();
+      // From here on nothing is served, so the sessions may go at once instead of after the lease.
+      const leave = { node: config.name, incarnation: lease.incarnation, cause: LEAVING };
+      lease.stop();
+      const left = await coordinator.execute(
+        { nodeDown: { ...leave, wallTime: new Date().toISOString() } },
+        runtime.clock.monotonicMs() + LEAVE_WITHIN_MS,
+      );
+      if (left.error) log.warn({ error: left.error.message }, "sessions could not be given away");
+      service.close();
+      forwarder.close();
+      coordinator.stop();
+    },
+  };
+}
+
+async function openShares(parts: RoleParts): Promise<Map<string, PosixVfs>> {
+  const shares = new Map<string, PosixVfs>();
+  for (const { name, path } of parts.config.shares) {
+    try {
+      const share = await PosixVfs.open(path, (error) => {
+        parts.fatal(
+          new NodeExitError(
+            NODE_EXIT.diskFailed,
+            `share ${name} (${path}) failed: ${error.message}`,
+            "look at the share's storage, then start the node again",
+            error,
+          ),
+        );
+      });
+      shares.set(name, share);
+    } catch (thrown) {
+      throw new NodeExitError(
+        NODE_EXIT.failed,
+        `share ${name} cannot be opened: ${HoldfastError.from(thrown).message}`,
+        `mount the storage or make the directory: ls -ld ${path}`,
+        thrown,
+      );
+    }
+  }
+  return shares;
+}
+
+/** Who calls: the name in the client's certificate; without TLS nobody proves anything, and all are one principal. */
+function principal(call: unknown): string {
+  const auth = (
+    call as { getAuthContext?(): { sslPeerCertificate?: { subject?: { CN?: string | string[] } } } }
+  ).getAuthContext?.();
+  const name = auth?.sslPeerCertificate?.subject?.CN;
+  return (Array.isArray(name) ? name[0] : name) ?? "anonymous";
+}

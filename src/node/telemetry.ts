@@ -1,0 +1,69 @@
+import type { PromMeter } from "../runtime/index.js";
+import type { Replica } from "../replica/api.js";
+import { count } from "./node-state.js";
+import type { LoopDelay } from "./loop-delay.js";
+
+/** What the gauges are read from at each scrape. */
+export interface TelemetrySources {
+  readonly meter: PromMeter;
+  readonly replica: Replica;
+  readonly loopDelay: LoopDelay;
+  readonly name: string;
+  leaseLeftMs(): number | undefined;
+  logLinesDropped(): number;
+}
+
+/** Help texts; metrics that components count by themselves are described where they are counted. */
+const HELP: Readonly<Record<string, string>> = {
+  raft_term: "Present Raft term",
+  raft_is_leader: "1 while this node leads",
+  raft_commit_index: "Highest committed log index known here",
+  raft_applied_index: "Highest log index applied to the state",
+  raft_lag_entries: "Committed entries that are not applied here yet",
+  raft_pending_proposals: "Proposals that wait here for their result",
+  sessions: "Sessions in the replicated state",
+  handles: "Handles in the replicated state",
+  resume_keys: "Resume keys in the replicated state",
+  locks: "Byte-range locks in the replicated state",
+  sessions_owned: "Sessions owned by this node",
+  lease_left_ms: "What is left of this file node's lease; zero or less: not held",
+  event_loop_delay_p99_ms: "99th percentile of the event loop's delay in the last seconds",
+  event_loop_delay_max_ms: "Longest delay of the event loop in the last seconds",
+  log_lines_dropped: "Log lines dropped because the disk did not take them",
+  process_resident_bytes: "Resident memory of the process",
+  process_cpu_seconds: "Processor time used by the process",
+};
+
+/** Answers what /metrics serves: gauges are read when they are asked for, so that nothing runs in between. */
+export function metricsText(sources: TelemetrySources): () => Promise<string> {
+  const { meter, replica, loopDelay } = sources;
+  for (const [name, help] of Object.entries(HELP)) meter.describe(name, help);
+  return () => {
+    const status = replica.status();
+    const { raft } = status;
+    const counts = replica.state.counts();
+    const cpu = process.cpuUsage();
+    const lease = sources.leaseLeftMs();
+    const gauges: Record<string, number> = {
+      raft_term: raft.term,
+      raft_is_leader: raft.role === "leader" ? 1 : 0,
+      raft_commit_index: raft.commit,
+      raft_applied_index: raft.applied,
+      raft_lag_entries: Math.max(0, raft.commit - raft.applied),
+      raft_pending_proposals: status.pendingProposals,
+      sessions: counts.sessions,
+      handles: counts.handles,
+      resume_keys: counts.keys,
+      locks: counts.locks,
+      sessions_owned: count(replica.state.sessionsOf(sources.name)),
+      event_loop_delay_p99_ms: loopDelay.percentileMs(99),
+      event_loop_delay_max_ms: loopDelay.percentileMs(100),
+      log_lines_dropped: sources.logLinesDropped(),
+      process_resident_bytes: process.memoryUsage.rss(),
+      process_cpu_seconds: (cpu.user + cpu.system) / 1e6,
+      ...(lease === undefined ? {} : { lease_left_ms: lease }),
+    };
+    for (const [name, value] of Object.entries(gauges)) meter.gauge(name, value);
+    return meter.text();
+  };
+}

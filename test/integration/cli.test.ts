@@ -1,0 +1,240 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { parse } from "yaml";
+import { connect, type Session } from "../../src/client/index.js";
+import { freePorts, run, TestCluster, until } from "./cluster.js";
+
+interface Document {
+  readonly schemaVersion: number;
+  readonly kind: string;
+  readonly items: Record<string, unknown>[];
+}
+
+describe("the command line against a cluster", function () {
+  this.timeout(60_000);
+  let cluster: TestCluster;
+  let session: Session;
+  let folder: string;
+
+  before(async () => {
+    folder = mkdtempSync(join(tmpdir(), "holdfast-cli-"));
+    cluster = await TestCluster.start();
+    session = await connect({ nodes: cluster.nodes.map((node) => node.grpc), clientName: "it-client" });
+    const handle = await session.open("demo:/open.txt", { disposition: "open-if" });
+    await handle.lock({ offset: 10, length: 2n ** 63n });
+  });
+  after(async () => {
+    await session?.close();
+    await cluster?.destroy();
+    rmSync(folder, { recursive: true, force: true });
+  });
+
+  const documentOf = async (...args: string[]) =>
+    JSON.parse((await cluster.cli(...args, "-o", "json")).stdout) as Document;
+
+  it("status: every node a row, exit code 0 when all are well", async () => {
+    await until("all are well", 15_000, async () => (await cluster.cli("status")).code === 0);
+    const table = await cluster.cli("status");
+    assert.match(
+      table.stdout,
+      /^NODE +ADDRESS +ROLE +HEALTH +TERM +COMMIT +APPLIED +LAG +SESSIONS +ERRORS\n/,
+    );
+    assert.equal(table.stdout.trim().split("\n").length, 4);
+    const wide = await cluster.cli("status", "-o", "wide");
+    assert.match(wide.stdout, /FSYNC p99 +LOOP p99 +SNAPSHOT +LEASE/);
+    const document = await documentOf("status");
+    assert.equal(document.schemaVersion, 1);
+    assert.equal(document.kind, "Status");
+    assert.equal(document.items.filter((row) => row["role"] === "leader").length, 1);
+    assert.deepEqual(parse((await cluster.cli("nodes", "-o", "yaml")).stdout), await documentOf("nodes"));
+  });
+
+  it("shows the nodes that were not named, too", async () => {
+    const result = await run(["--endpoints", cluster.node("n2").grpc, "status", "-o", "json"]);
+    assert.deepEqual(
+      (JSON.parse(result.stdout) as Document).items.map((row) => row["node"]),
+      ["n1", "n2", "n3"],
+    );
+  });
+
+  it("sessions, handles and locks show what a client holds", async () => {
+    const [own] = (await documentOf("sessions")).items.filter((row) => row["client"] === "it-client");
+    assert.equal(own?.["owner"], session.owner);
+    assert.equal(own?.["state"], "connected");
+    assert.equal(own?.["handles"], 1);
+    const [handle] = (await documentOf("handles", "--session", String(session.id))).items;
+    assert.equal(handle?.["file"], "demo:/open.txt");
+    assert.equal(handle?.["kind"], "persistent");
+    assert.equal(handle?.["locks"], 1);
+    const [lock] = (await documentOf("locks")).items;
+    assert.deepEqual(
+      [lock?.["offset"], lock?.["length"], lock?.["exclusive"]],
+      ["10", String(2n ** 63n), true],
+    );
+    const secret = JSON.stringify(await documentOf("sessions"));
+    assert.ok(!/token/i.test(secret), "the resume token is the client's secret");
+  });
+
+  it("events end with the token from which to go on", async () => {
+    const first = (await documentOf("events")) as Document & { resumeRevision: number };
+    assert.ok(first.items.length > 0);
+    const rest = (await documentOf("events", "--since", String(first.resumeRevision))) as Document;
+    assert.deepEqual(rest.items, []);
+    const kinds = new Set(first.items.map((row) => row["kind"]));
+    const [kind] = kinds;
+    const some = await documentOf("events", "--kind", String(kind));
+    assert.deepEqual([...new Set(some.items.map((row) => row["kind"]))], [kind]);
+  });
+
+  it("files: put, ls, stat, cat, get, mv, rm give back what was put in", async () => {
+    const local = join(folder, "local");
+    const text = "twelve bytes";
+    writeFileSync(local, text);
+    const ok = async (...args: string[]) => {
+      const result = await cluster.cli("files", ...args);
+      assert.equal(result.code, 0, `${args.join(" ")}: ${result.stderr}`);
+      assert.equal(result.stderr, "", "no talk, and no progress bar without a terminal");
+      return result.stdout;
+    };
+    await ok("mkdir", "demo:/dir");
+    await ok("put", local, "demo:/dir/");
+    assert.match(await ok("ls", "demo:/dir"), /file +12 +\S+ +local/);
+    assert.match(await ok("stat", "demo:/dir/local"), /file +12/);
+    assert.equal(await ok("cat", "demo:/dir/local"), text);
+    await ok("mv", "demo:/dir/local", "demo:/dir/renamed");
+    await ok("get", "demo:/dir/renamed", join(folder, "back"));
+    assert.equal(readFileSync(join(folder, "back"), "utf8"), text);
+    await ok("rm", "demo:/dir/renamed");
+    await ok("rm", "-d", "demo:/dir");
+    assert.match(await ok("ls"), /demo:\//);
+  });
+
+  it("leaves no session behind", async () => {
+    await until("only ours is left", 5_000, async () =>
+      (await documentOf("sessions")).items.every((row) => row["client"] === "it-client"),
+    );
+  });
+
+  it("exit code 1: it failed", async () => {
+    const result = await cluster.cli("files", "cat", "demo:/nothing");
+    assert.equal(result.code, 1, result.stderr);
+    assert.match(result.stderr, /^holdfast: OBJECT_(NAME|PATH)_NOT_FOUND: /);
+  });
+
+  it("exit code 2: wrong usage", async () => {
+    for (const args of [
+      ["frob"],
+      ["status", "-o", "xml"],
+      ["files", "cat", "no-share"],
+      ["events", "--since", "x"],
+    ]) {
+      assert.equal((await cluster.cli(...args)).code, 2, args.join(" "));
+    }
+  });
+
+  it("exit code 3: degraded, with a row for the node that does not answer", async () => {
+    const [port] = await freePorts(1);
+    const result = await run([
+      "--endpoints",
+      `${cluster.endpoints},127.0.0.1:${port}`,
+      "status",
+      "-o",
+      "json",
+    ]);
+    assert.equal(result.code, 3, result.stderr);
+    const row = (JSON.parse(result.stdout) as Document).items.find(
+      (each) => each["address"] === `127.0.0.1:${port}`,
+    );
+    assert.equal(row?.["health"], "unreachable");
+    assert.equal(row?.["error"], "connection refused");
+  });
+
+  it("exit code 4: nobody answers", async () => {
+    const [port] = await freePorts(1);
+    for (const command of ["status", "sessions"]) {
+      const result = await run(["--endpoints", `127.0.0.1:${port}`, command]);
+      assert.equal(result.code, 4, result.stderr);
+      assert.match(result.stderr, /Next: /);
+    }
+  });
+
+  it("exit code 6: already so", async () => {
+    assert.equal((await cluster.cli("cordon", "n2", "--reason", "test")).code, 0);
+    assert.match((await cluster.cli("nodes")).stdout, /n2 +up,cordoned/);
+    assert.equal((await cluster.cli("cordon", "n2")).code, 6);
+    assert.equal((await cluster.cli("uncordon", "n2")).code, 0);
+    assert.equal((await cluster.cli("leader", "move", "--to", await cluster.leader())).code, 6);
+  });
+
+  it("leader move works through any endpoint and says who leads then", async () => {
+    const before = await cluster.leader();
+    const to = cluster.nodes.find((node) => node.name !== before)?.name ?? "";
+    const asked = cluster.nodes.find((node) => node.name !== before && node.name !== to)?.grpc ?? "";
+    const result = await run(["--endpoints", asked, "leader", "move", "--to", to, "-o", "json"]);
+    assert.equal(result.code, 0, result.stderr);
+    const moved = JSON.parse(result.stdout) as { from: string; to: string };
+    assert.deepEqual([moved.from, moved.to], [before, to]);
+    assert.equal(await cluster.leader(), to);
+  });
+
+  it("/metrics, /livez and /readyz answer on every node", async () => {
+    for (const { http } of cluster.nodes) {
+      const metrics = await (await fetch(`http://${http}/metrics`)).text();
+      for (const name of [
+        "fsync_ms_bucket",
+        "event_loop_delay_ms_bucket",
+        "raft_term",
+        "sessions",
+        "handles",
+        "lease_left_ms",
+      ]) {
+        assert.match(metrics, new RegExp(`^holdfast_${name}[ {]`, "m"), name);
+      }
+      assert.equal((await fetch(`http://${http}/livez`)).status, 200);
+      assert.match(
+        await (await fetch(`http://${http}/readyz?verbose`)).text(),
+        /\[\+\]linearizable-read revision \d+/,
+      );
+    }
+  });
+});
+
+describe("the command line without a quorum", function () {
+  this.timeout(60_000);
+  let cluster: TestCluster;
+  before(async () => {
+    cluster = await TestCluster.start();
+    await cluster.kill("n1");
+    await cluster.kill("n2");
+  });
+  after(() => cluster?.destroy());
+
+  it("status says so with exit code 4, livez stays well and readyz does not", async () => {
+    const { http } = cluster.node("n3");
+    await until(
+      "n3 is not ready any more",
+      15_000,
+      async () => (await fetch(`http://${http}/readyz`)).status === 503,
+    );
+    assert.equal((await fetch(`http://${http}/livez`)).status, 200);
+    const result = await cluster.cli("status");
+    assert.equal(result.code, 4, result.stderr);
+    assert.match(result.stdout, /n1 .+ unreachable/);
+    assert.match(result.stdout, /n3 /);
+  });
+
+  it("lists end with 4 or 124, and answer with --stale", async () => {
+    const result = await cluster.cli("nodes", "--timeout", "2s");
+    assert.ok(result.code === 4 || result.code === 124, `${result.code}: ${result.stderr}`);
+    const stale = await cluster.cli("sessions", "--stale");
+    assert.equal(stale.code, 0, stale.stderr);
+  });
+
+  it("comes back by itself when a node is started again", async () => {
+    cluster.startNode("n1");
+    await cluster.untilReady(["n1", "n3"]);
+    assert.equal((await cluster.cli("status")).code, 3);
+  });
+});

@@ -1,0 +1,236 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { localConfig, type LocalNode } from "../../src/cli/local-cluster.js";
+
+/** The command as users run it. */
+export const bin = fileURLToPath(new URL("../../../bin/holdfast.js", import.meta.url));
+
+/** How a process ended. */
+export interface Ended {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Polls until `check` answers something true; fails at the deadline with the last error or `what`. */
+export async function until<T>(
+  what: string,
+  withinMs: number,
+  check: () => Promise<T> | T,
+): Promise<NonNullable<T>> {
+  const deadline = Date.now() + withinMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      const value = await check();
+      if (value) return value as NonNullable<T>;
+      last = undefined;
+    } catch (error) {
+      last = error;
+    }
+    if (Date.now() > deadline)
+      throw new Error(`not within ${withinMs} ms: ${what}${last ? ` (${String(last)})` : ""}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Ports of loopback that were free a moment ago, all held at once so that no two are the same. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = Array.from({ length: count }, () => createServer());
+  const ports = await Promise.all(
+    servers.map(
+      (server) =>
+        new Promise<number>((resolve, reject) => {
+          server.once("error", reject);
+          server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
+        }),
+    ),
+  );
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Runs one command to its end. */
+export function run(
+  args: readonly string[],
+  options: { env?: NodeJS.ProcessEnv; cwd?: string } = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [bin, ...args], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  return ended(child);
+}
+
+/** Collects what a process says until it ends. */
+export function ended(child: ChildProcess): Promise<Ended> {
+  let stdout = "";
+  let stderr = "";
+  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+    stdout += text;
+  });
+  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+    stderr += text;
+  });
+  return new Promise((resolve) => {
+    child.once("close", (code, signal) => resolve({ code, signal, stdout, stderr }));
+  });
+}
+
+interface Proc {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+}
+
+/** A cluster of real processes on loopback, in a folder of its own. */
+export class TestCluster {
+  private readonly running = new Map<string, Proc>();
+
+  private constructor(
+    readonly folder: string,
+    readonly nodes: readonly LocalNode[],
+    private readonly options: Readonly<Record<string, number>>,
+  ) {}
+
+  /** Makes folder and configuration; starts nothing. */
+  static async create(count = 3, options: Readonly<Record<string, number>> = {}): Promise<TestCluster> {
+    const folder = mkdtempSync(join(tmpdir(), "holdfast-it-"));
+    const ports = await freePorts(2 * count);
+    const nodes = Array.from({ length: count }, (_, i): LocalNode => {
+      const name = `n${i + 1}`;
+      const data = join(folder, name);
+      return {
+        name,
+        raftId: i + 1,
+        grpc: `127.0.0.1:${ports[i]}`,
+        http: `127.0.0.1:${ports[count + i]}`,
+        data,
+        config: join(data, "node.yaml"),
+      };
+    });
+    const share = join(folder, "share");
+    mkdirSync(share);
+    for (const node of nodes) {
+      mkdirSync(node.data);
+      writeFileSync(node.config, localConfig(node, nodes, share, options));
+    }
+    return new TestCluster(folder, nodes, options);
+  }
+
+  /** Creates and starts a cluster and waits until every node is ready. */
+  static async start(count = 3, options: Readonly<Record<string, number>> = {}): Promise<TestCluster> {
+    const cluster = await TestCluster.create(count, options);
+    try {
+      cluster.startAll();
+      await cluster.untilReady();
+      return cluster;
+    } catch (error) {
+      await cluster.destroy();
+      throw error;
+    }
+  }
+
+  get share(): string {
+    return join(this.folder, "share");
+  }
+
+  get endpoints(): string {
+    return this.nodes.map((node) => node.grpc).join(",");
+  }
+
+  node(name: string): LocalNode {
+    const node = this.nodes.find((each) => each.name === name);
+    if (node === undefined) throw new Error(`no node ${name}`);
+    return node;
+  }
+
+  startAll(): void {
+    for (const node of this.nodes) this.startNode(node.name);
+  }
+
+  startNode(name: string, ...more: string[]): Proc {
+    const child = spawn(process.execPath, [bin, "node", "--config", this.node(name).config, ...more], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, UV_THREADPOOL_SIZE: "8" },
+    });
+    const proc = { child, ended: ended(child) };
+    this.running.set(name, proc);
+    return proc;
+  }
+
+  /** Ends a node and waits until it is gone. */
+  async kill(name: string, signal: NodeJS.Signals = "SIGKILL"): Promise<Ended> {
+    const proc = this.running.get(name);
+    if (proc === undefined) throw new Error(`${name} does not run`);
+    proc.child.kill(signal);
+    const result = await proc.ended;
+    this.running.delete(name);
+    return result;
+  }
+
+  signal(name: string, signal: NodeJS.Signals): void {
+    this.running.get(name)?.child.kill(signal);
+  }
+
+  isRunning(name: string): boolean {
+    return this.running.has(name);
+  }
+
+  async untilReady(
+    names: readonly string[] = this.nodes.map((node) => node.name),
+    withinMs = 30_000,
+  ): Promise<void> {
+    await Promise.all(
+      names.map((name) =>
+        until(`${name} is ready`, withinMs, async () => {
+          const early = this.running.get(name)?.child.exitCode;
+          if (early !== null && early !== undefined) {
+            throw new Error(`${name} ended with ${early}: ${(await this.running.get(name)?.ended)?.stderr}`);
+          }
+          return (await fetch(`http://${this.node(name).http}/readyz`)).ok;
+        }),
+      ),
+    );
+  }
+
+  /** Runs a CLI command against this cluster. */
+  cli(...args: string[]): Promise<Ended> {
+    return run(["--endpoints", this.endpoints, ...args]);
+  }
+
+  /** The items of a list command. */
+  async items<T = Record<string, unknown>>(...args: string[]): Promise<T[]> {
+    const result = await this.cli(...args, "-o", "json");
+    if (result.stdout === "") throw new Error(`${args.join(" ")}: ${result.stderr}`);
+    return (JSON.parse(result.stdout) as { items: T[] }).items;
+  }
+
+  /** Name of the node that leads, as the nodes that run see it. */
+  leader(): Promise<string> {
+    return until("there is a leader", 10_000, async () => {
+      const rows = await this.items<{ node: string; role: string }>("status");
+      return rows.find((row) => row.role === "leader")?.node;
+    });
+  }
+
+  log(name: string): string {
+    return readFileSync(join(this.node(name).data, "log"), "utf8");
+  }
+
+  /** Stops what runs, in order, and removes the folder. */
+  async destroy(): Promise<void> {
+    for (const [name, proc] of this.running) {
+      proc.child.kill("SIGCONT");
+      proc.child.kill("SIGKILL");
+      await proc.ended;
+      this.running.delete(name);
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,215 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { NODE_EXIT } from "../../src/node/exit-codes.js";
+import { bin, ended, freePorts, run, TestCluster, until, type Ended } from "./cluster.js";
+
+/** A node that refuses to run says why in exactly one line, with the next step. */
+function oneLine(result: Ended, exitCode: number, pattern: RegExp): void {
+  assert.equal(result.code, exitCode, result.stderr);
+  const lines = result.stderr.trim().split("\n");
+  assert.equal(lines.length, 1, result.stderr);
+  assert.match(lines[0] ?? "", pattern);
+  assert.match(lines[0] ?? "", /\. Next: .+/);
+}
+
+describe("a node process", () => {
+  let cluster: TestCluster | undefined;
+  afterEach(async () => {
+    await cluster?.destroy();
+    cluster = undefined;
+  });
+
+  it("stops in order on SIGTERM with exit code 0 and finds its data again, also after kill -9", async () => {
+    cluster = await TestCluster.start();
+    const created = await cluster.cli("files", "mkdir", "demo:/kept");
+    assert.equal(created.code, 0, created.stderr);
+    for (const name of ["n1", "n2", "n3"]) {
+      assert.equal(readFileSync(join(cluster.node(name).data, "pid"), "utf8").trim().length > 0, true);
+      const result = await cluster.kill(name, "SIGTERM");
+      assert.deepEqual([result.code, result.signal], [0, null], result.stderr);
+      assert.equal(existsSync(join(cluster.node(name).data, "pid")), false, "the pid file is gone");
+    }
+    cluster.startAll();
+    await cluster.untilReady();
+    const nodes = await cluster.items<{ node: string; incarnation: number }>("nodes");
+    assert.deepEqual(
+      nodes.map((node) => [node.node, node.incarnation]),
+      [
+        ["n1", 2],
+        ["n2", 2],
+        ["n3", 2],
+      ],
+    );
+    await Promise.all(["n1", "n2", "n3"].map((name) => cluster?.kill(name)));
+    cluster.startAll();
+    await cluster.untilReady();
+    const listed = await cluster.items<{ name: string }>("files", "ls", "demo:/");
+    assert.deepEqual(
+      listed.map((entry) => entry.name),
+      ["kept"],
+    );
+  });
+
+  it("hands leadership over when the leader stops: no election timeout passes", async () => {
+    cluster = await TestCluster.start();
+    const leader = await cluster.leader();
+    const result = await cluster.kill(leader, "SIGTERM");
+    assert.equal(result.code, 0, result.stderr);
+    const next = await cluster.leader();
+    assert.notEqual(next, leader);
+  });
+
+  it("refuses a port that is taken", async () => {
+    cluster = await TestCluster.create(1);
+    for (const field of ["http", "grpc"] as const) {
+      const blocker = createServer();
+      const port = Number(cluster.node("n1")[field].split(":")[1]);
+      await new Promise<void>((resolve) => blocker.listen(port, "127.0.0.1", resolve));
+      const result = await cluster.startNode("n1").ended;
+      await new Promise((resolve) => blocker.close(resolve));
+      oneLine(result, NODE_EXIT.addressInUse, new RegExp(`127\\.0\\.0\\.1:${port}: the port is taken`));
+    }
+  });
+
+  it("refuses a wrong flag, a wrong setting and a missing configuration", async () => {
+    cluster = await TestCluster.create(1);
+    const { config } = cluster.node("n1");
+    const flag = await run(["node", "--konfig", config]);
+    assert.equal(flag.code, NODE_EXIT.usage);
+    assert.match(flag.stderr, /unknown option '--konfig'/);
+    oneLine(
+      await run(["node", "--config", config, "--set", "options.leaseMs=150"]),
+      NODE_EXIT.usage,
+      /options\.leaseMs: 150/,
+    );
+    oneLine(
+      await run(["node", "--config", `${config}.none`]),
+      NODE_EXIT.usage,
+      /node\.yaml\.none cannot be read/,
+    );
+    oneLine(
+      await run(["node", "--config", config, "--set", "listen.grpc=0.0.0.0:0"]),
+      NODE_EXIT.usage,
+      /beyond loopback, without tls/,
+    );
+  });
+
+  it("refuses a damaged data folder, a folder of another node and one in use", async () => {
+    cluster = await TestCluster.start(1);
+    const { data, config } = cluster.node("n1");
+    const [grpc, http] = await freePorts(2);
+    const elsewhere = ["--set", `listen.grpc=127.0.0.1:${grpc}`, "--set", `listen.http=127.0.0.1:${http}`];
+    oneLine(
+      await run(["node", "--config", config, ...elsewhere]),
+      NODE_EXIT.dataInUse,
+      /is in use by another process/,
+    );
+    await cluster.kill("n1", "SIGTERM");
+    oneLine(
+      await run(["node", "--config", config, "--set", "cluster.id=other"]),
+      NODE_EXIT.dataDamaged,
+      /belongs to cluster local, the configuration says other/,
+    );
+    const db = join(data, "db");
+    for (const name of readdirSync(db).filter((each) => each.startsWith("MANIFEST-"))) {
+      writeFileSync(join(db, name), "not a manifest");
+    }
+    oneLine(await run(["node", "--config", config]), NODE_EXIT.dataDamaged, /is damaged/);
+    rmSync(join(db, "CURRENT"));
+    oneLine(
+      await run(["node", "--config", config]),
+      NODE_EXIT.dataDamaged,
+      /is damaged: it holds .+ but no CURRENT/,
+    );
+  });
+
+  it("stops by itself when the parent that started it with a channel is gone", async () => {
+    cluster = await TestCluster.create(1);
+    const child = spawn(process.execPath, [bin, "node", "--config", cluster.node("n1").config], {
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
+    const end = ended(child);
+    const { http } = cluster.node("n1");
+    await until("n1 is ready", 20_000, async () => (await fetch(`http://${http}/readyz`)).ok);
+    child.disconnect();
+    assert.deepEqual([(await end).code, (await end).signal], [0, null]);
+  });
+});
+
+describe("holdfast up", () => {
+  let folder: TestCluster | undefined;
+  afterEach(() => folder?.destroy());
+
+  it("starts three nodes, says what to try, stops all three in order at Ctrl-C, and finds its data again", async () => {
+    folder = await TestCluster.create(1);
+    const data = join(folder.folder, "up");
+    const base = await freeBase();
+    const endpoints = [0, 1, 2].map((i) => `127.0.0.1:${base + i}`).join(",");
+    for (const round of [1, 2]) {
+      const child = spawn(process.execPath, [bin, "up", "--base-port", String(base), "--data", data], {
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      let said = "";
+      child.stdout.setEncoding("utf8").on("data", (text: string) => {
+        said += text;
+      });
+      const end = ended(child);
+      await until("up says what to try", 60_000, () => said.includes("Ctrl-C stops the cluster"));
+      assert.match(said, /^NODE .*\nn1 .*\nn2 .*\nn3 /m);
+      assert.equal(said.match(/^ {2}(npx|kill) /gm)?.length, 3, "three commands to try");
+      const pids = ["n1", "n2", "n3"].map((name) => Number(readFileSync(join(data, name, "pid"), "utf8")));
+      const cli = (...args: string[]) => run(["--endpoints", endpoints, ...args]);
+      if (round === 1) assert.equal((await cli("files", "mkdir", "demo:/from-round-1")).code, 0);
+      else assert.match((await cli("files", "ls", "demo:/")).stdout, /from-round-1/);
+      child.kill("SIGINT");
+      const result = await end;
+      assert.deepEqual([result.code, result.signal], [0, null], result.stderr);
+      const stops = result.stderr.split("\n").filter((line) => /^n\d stopped$/.test(line));
+      assert.deepEqual(stops, ["n1 stopped", "n2 stopped", "n3 stopped"]);
+      for (const pid of pids) assert.throws(() => process.kill(pid, 0), /ESRCH/);
+    }
+  });
+
+  it("says in one line what is wrong, and leaves no process behind", async () => {
+    folder = await TestCluster.create(1);
+    const data = join(folder.folder, "up");
+    const base = await freeBase();
+    const blocker = createServer();
+    await new Promise<void>((resolve) => blocker.listen(base + 1, "127.0.0.1", resolve));
+    const result = await run(["up", "--base-port", String(base), "--data", data]);
+    await new Promise((resolve) => blocker.close(resolve));
+    assert.equal(result.code, NODE_EXIT.addressInUse, result.stderr);
+    assert.match(
+      result.stderr,
+      new RegExp(
+        `n2: holdfast: cannot listen for gRPC on 127\\.0\\.0\\.1:${base + 1}: the port is taken\\. Next: `,
+      ),
+    );
+    for (const name of ["n1", "n2", "n3"]) assert.equal(existsSync(join(data, name, "pid")), false, name);
+    assert.equal((await run(["up", "--base-port", "65500"])).code, 2);
+    assert.equal((await run(["up", "--base-port", "x"])).code, 2);
+  });
+});
+
+/** Three ports in a row, and the three a hundred above, that are free. */
+async function freeBase(): Promise<number> {
+  return until("six free ports", 5_000, async () => {
+    const [base] = await freePorts(1);
+    if (base === undefined || base > 65_000) return undefined;
+    const wanted = [0, 1, 2, 100, 101, 102].map((offset) => base + offset);
+    const tried = await Promise.all(
+      wanted.map(
+        (port) =>
+          new Promise<boolean>((resolve) => {
+            const server = createServer();
+            server.once("error", () => resolve(false));
+            server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+          }),
+      ),
+    );
+    return tried.every(Boolean) ? base : undefined;
+  });
+}
