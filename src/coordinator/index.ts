@@ -6,5 +6,6 @@ export { type Fence } from "./failure-detector.js";
 export { LEAVING } from "./field-checks.js";
 export { coordinatorHandlers } from "./grpc-handlers.js";
 export { localCoordinatorClient } from "./local-client.js";
+export { RemoteCoordinatorClient, type RemoteClientSetup } from "./remote-client.js";
 export { Witness, type WitnessDeps, type WitnessSink } from "./witness.js";
 export { witnessHandlers } from "./witness-handlers.js";
