@@ -1,0 +1,329 @@
+import { messageText } from "../../src/raft/clone.js";
+import {
+  type ConfChange,
+  type ConfState,
+  EMPTY_CONF_STATE,
+  EntryKind,
+  type Message,
+  MessageKind,
+  NO_LIMIT,
+  type RaftId,
+  type RaftOptions,
+} from "../../src/raft/index.js";
+import { ProgressState } from "../../src/raft/progress/progress.js";
+import { hup } from "../../src/raft/roles/election.js";
+import { propose, proposeConfChange } from "../../src/raft/roles/proposal.js";
+import { broadcastHeartbeat } from "../../src/raft/roles/replication.js";
+import { stepFromPeer } from "../../src/raft/step.js";
+import { checkWorld, SafetyViolation } from "./checks.js";
+import {
+  act,
+  type Budget,
+  type DiskMode,
+  crash,
+  hashText,
+  type InFlight,
+  makeNode,
+  type NodeState,
+  type Outcome,
+  sync,
+  type World,
+  worldKey,
+} from "./world.js";
+
+/** What one exploration may do, and where it has to stop. */
+export interface Scope {
+  readonly name: string;
+  readonly nodes: number;
+  /** Voters of the founding configuration; the others exist and wait. */
+  readonly voters: readonly RaftId[];
+  /** Elections may reach this term; the group is founded in term 1. */
+  readonly termMax: number;
+  readonly proposals: number;
+  readonly crashes: number;
+  readonly duplicates: number;
+  readonly heartbeats: number;
+  /** Offered to every leader, as often as `confChanges` allows. */
+  readonly change: ConfChange | null;
+  readonly confChanges: number;
+  readonly preVote: boolean;
+  /** Writes become durable in a step of their own. Without it nothing can come between a write and its sync. */
+  readonly slowDisks: boolean;
+  /** Appends carry one entry each. */
+  readonly smallAppends: boolean;
+}
+
+/** Where an exploration ended. */
+export interface SearchResult {
+  readonly scope: string;
+  readonly states: number;
+  readonly transitions: number;
+  readonly depth: number;
+  /** Whether every reachable world was visited. */
+  readonly complete: boolean;
+  readonly seconds: number;
+  /** Situations that were reached, with the number of worlds. */
+  readonly reached: Readonly<Record<string, number>>;
+  readonly violation: { readonly message: string; readonly path: readonly string[] } | null;
+}
+
+/** When to stop: the first limit that is reached. */
+export interface Limits {
+  readonly statesMax: number;
+  /** Monotonic ms. */
+  readonly deadlineMs: number;
+  readonly nowMs: () => number;
+}
+
+interface Step {
+  readonly name: string;
+  readonly world: World;
+}
+
+interface Trail {
+  readonly name: string;
+  readonly before: Trail | null;
+}
+
+/** Breadth-first over everything that can happen next, until nothing new is found or a limit is reached. */
+export function explore(scope: Scope, limits: Limits): SearchResult {
+  const started = limits.nowMs();
+  const reached: Record<string, number> = {};
+  const explorer = new Explorer(scope);
+  const visited = new Set<number>();
+  let transitions = 0;
+  let depth = 0;
+  const result = (complete: boolean, violation: SearchResult["violation"]): SearchResult => ({
+    scope: scope.name,
+    states: visited.size,
+    transitions,
+    depth,
+    complete,
+    seconds: (limits.nowMs() - started) / 1000,
+    reached,
+    violation,
+  });
+  const root = explorer.root();
+  visited.add(worldKey(root));
+  let frontier: { world: World; trail: Trail | null }[] = [{ world: root, trail: null }];
+  while (frontier.length > 0) {
+    const next: typeof frontier = [];
+    for (const { world, trail } of frontier) {
+      let steps: Step[];
+      try {
+        steps = explorer.steps(world);
+        for (const step of steps) {
+          transitions++;
+          const key = worldKey(step.world);
+          if (visited.has(key)) continue;
+          visited.add(key);
+          const ahead = { name: step.name, before: trail };
+          try {
+            checkWorld(step.world);
+          } catch (error) {
+            return result(false, { message: (error as Error).message, path: pathOf(ahead) });
+          }
+          count(reached, step.world);
+          next.push({ world: step.world, trail: ahead });
+        }
+      } catch (error) {
+        if (error instanceof SafetyViolation) throw error;
+        const tried = { name: explorer.attempted, before: trail };
+        return result(false, {
+          message: `${(error as Error).name}: ${(error as Error).message}`,
+          path: pathOf(tried),
+        });
+      }
+      if (visited.size >= limits.statesMax || limits.nowMs() >= limits.deadlineMs) return result(false, null);
+    }
+    frontier = next;
+    if (next.length > 0) depth++;
+  }
+  return result(true, null);
+}
+
+function pathOf(trail: Trail | null): string[] {
+  const path: string[] = [];
+  for (let at = trail; at !== null; at = at.before) path.unshift(at.name);
+  return path;
+}
+
+function count(reached: Record<string, number>, world: World): void {
+  const add = (what: string): void => {
+    reached[what] = (reached[what] ?? 0) + 1;
+  };
+  const leaders = world.nodes.filter(({ core }) => core.role === "leader");
+  if (leaders.length > 0) add("a leader");
+  if (leaders.length > 1) add("two leaders of different terms");
+  if (world.committed.length > 0) add("something committed");
+  if (world.nodes.some(({ core }) => core.config.outgoing.length > 0)) add("a joint configuration");
+  const tops = new Set(world.nodes.map(({ core }) => `${core.log.last}.${core.log.lastTerm}`));
+  if (tops.size === world.nodes.length) add("all logs end differently");
+}
+
+/** The possible next worlds of a world. */
+class Explorer {
+  private readonly options: readonly RaftOptions[];
+  private readonly conf: ConfState;
+  private readonly disks: DiskMode;
+  /** The step that was being tried, for the report of one that throws. */
+  attempted = "";
+
+  constructor(private readonly scope: Scope) {
+    this.disks = { slow: scope.slowDisks };
+    this.conf = { ...EMPTY_CONF_STATE, voters: scope.voters };
+    this.options = Array.from({ length: scope.nodes }, (_, i) => ({
+      id: i + 1,
+      electionTicks: 10,
+      heartbeatTicks: 1,
+      preVote: scope.preVote,
+      checkQuorum: false,
+      appendBytesMax: scope.smallAppends ? 0 : NO_LIMIT,
+      inflightMessagesMax: 256,
+      inflightBytesMax: NO_LIMIT,
+      uncommittedBytesMax: NO_LIMIT,
+      committedBytesMax: NO_LIMIT,
+      readMode: "read-index" as const,
+      stepDownOnRemoval: true,
+      confChangeValidation: true,
+      random: () => 0,
+    }));
+  }
+
+  root(): World {
+    return {
+      nodes: this.options.map((options) => makeNode(options, this.conf)),
+      network: [],
+      budget: { proposals: 0, crashes: 0, duplicates: 0, heartbeats: 0, confChanges: 0 },
+      leaders: [],
+      committed: [],
+    };
+  }
+
+  steps(world: World): Step[] {
+    const steps: Step[] = [];
+    for (let i = 0; i < world.nodes.length; i++) this.nodeSteps(world, i, steps);
+    for (const flight of world.network) this.deliverySteps(world, flight, steps);
+    return steps;
+  }
+
+  private nodeSteps(world: World, at: number, steps: Step[]): void {
+    const { scope } = this;
+    const node = world.nodes[at] as NodeState;
+    const { core } = node;
+    const { budget } = world;
+    const add = (name: string, used: Partial<Budget>, run: () => Outcome): void => {
+      this.attempted = `${name} ${core.id}`;
+      steps.push({
+        name: this.attempted,
+        world: this.after(world, at, run(), world.network, { ...budget, ...used }),
+      });
+    };
+    // The first candidate is the same whoever it is.
+    const first = world.nodes.every(({ core: c }) => c.term === 1 && c.role === "follower");
+    if (core.term < scope.termMax && core.role !== "leader" && (!first || core.id === 1)) {
+      add("timeout", {}, () =>
+        act(node, this.disks, (c) => hup(c, scope.preVote ? "pre-election" : "election")),
+      );
+    }
+    if (core.lead !== null) {
+      if (budget.proposals < scope.proposals) {
+        const data = new Uint8Array([97 + budget.proposals]);
+        add("propose", { proposals: budget.proposals + 1 }, () =>
+          act(node, this.disks, (c) => propose(c, [data])),
+        );
+      }
+      if (budget.heartbeats < scope.heartbeats) {
+        add("heartbeat", { heartbeats: budget.heartbeats + 1 }, () =>
+          act(node, this.disks, (c) => {
+            if (c.lead !== null) broadcastHeartbeat(c, c.lead);
+          }),
+        );
+      }
+      const { change } = scope;
+      if (change !== null && budget.confChanges < scope.confChanges) {
+        add("change members", { confChanges: budget.confChanges + 1 }, () =>
+          act(node, this.disks, (c) => proposeConfChange(c, change, EntryKind.ConfChangeV2, undefined)),
+        );
+      }
+    }
+    if (node.pending.length > 0) add("sync", {}, () => sync(node));
+    if (budget.crashes < scope.crashes) {
+      const options = this.options[at] as RaftOptions;
+      add("crash", { crashes: budget.crashes + 1 }, () => crash(node, options, this.conf));
+    }
+  }
+
+  /** A message may arrive, may arrive and stay for a second time, or stay for ever, which is a loss. */
+  private deliverySteps(world: World, flight: InFlight, steps: Step[]): void {
+    const at = flight.message.to - 1;
+    const node = world.nodes[at];
+    if (node === undefined) return;
+    this.attempted = `deliver ${flight.text}`;
+    const outcome = act(node, this.disks, (core) => stepFromPeer(core, flight.message));
+    const rest = world.network.filter((other) => other !== flight);
+    steps.push({ name: this.attempted, world: this.after(world, at, outcome, rest, world.budget) });
+    if (world.budget.duplicates < this.scope.duplicates) {
+      const budget = { ...world.budget, duplicates: world.budget.duplicates + 1 };
+      const name = `deliver and keep ${flight.text}`;
+      steps.push({ name, world: this.after(world, at, outcome, world.network, budget) });
+    }
+  }
+
+  private after(
+    world: World,
+    at: number,
+    outcome: Outcome,
+    network: readonly InFlight[],
+    budget: Budget,
+  ): World {
+    const nodes = world.nodes.slice();
+    nodes[at] = outcome.node;
+    const { core } = outcome.node;
+    let { leaders, committed } = world;
+    if (core.role === "leader" && leaders[core.term] === undefined) {
+      const next = leaders.slice();
+      next[core.term] = core.id;
+      leaders = next;
+    }
+    if (core.log.committed >= core.log.first && committed[core.log.committed] === undefined) {
+      const next = committed.slice();
+      for (let i = core.log.first; i <= core.log.committed; i++) next[i] ??= core.log.term(i);
+      committed = next;
+    }
+    return { nodes, network: relevant(merge(network, outcome.sent), nodes), budget, leaders, committed };
+  }
+}
+
+function merge(network: readonly InFlight[], sent: readonly Message[]): readonly InFlight[] {
+  if (sent.length === 0) return network;
+  const all = network.slice();
+  for (const message of sent) {
+    const text = messageText(message);
+    if (!all.some((other) => other.text === text)) all.push({ message, text, hash: hashText(text) });
+  }
+  return all.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+}
+
+/**
+ * Without the messages that can never again have an effect, so that worlds that differ only in them count once: those of
+ * a term below what the receiver has on its disk, answers to a candidate or leader that is none any more, and answers
+ * that tell it nothing new.
+ */
+function relevant(network: readonly InFlight[], nodes: readonly NodeState[]): readonly InFlight[] {
+  return network.filter(({ message }) => {
+    const node = nodes[message.to - 1];
+    if (node === undefined) return false;
+    const { core, disk } = node;
+    // Pre-votes and what leaders send are answered whatever their term.
+    if (core.options.preVote) return true;
+    if (message.term < disk.hardState.term) return false;
+    if (disk.hardState.term < message.term || core.term < message.term) return true;
+    if (message.kind === MessageKind.VoteResponse)
+      return core.role === "candidate" && core.term === message.term;
+    if (message.kind === MessageKind.AppendResponse || message.kind === MessageKind.HeartbeatResponse) {
+      return core.role === "leader" && core.term === message.term;
+    }
+    return true;
+  });
+}
