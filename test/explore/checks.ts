@@ -1,18 +1,13 @@
-import type { Entry } from "../../src/raft/index.js";
-import { FOUNDING, type NodeState, type World } from "./world.js";
+import { FOUNDING, type NodeState } from "./node-space.js";
+import type { World } from "./world.js";
 
 /** A promise of Raft that a world breaks. */
 export class SafetyViolation extends Error {}
 
-function held(node: NodeState): readonly Entry[] {
-  const { log } = node.core;
-  return log.slice(log.first, log.last, Number.MAX_SAFE_INTEGER);
-}
-
 /** At most one leader a term, over the whole history of the world. */
 export function checkElectionSafety(world: World): void {
   for (const { core } of world.nodes) {
-    const known = world.leaders[core.term];
+    const known = world.ghosts.leaders[core.term];
     if (core.role === "leader" && known !== undefined && known !== core.id) {
       throw new SafetyViolation(`two leaders of term ${core.term}: ${known} and ${core.id}`);
     }
@@ -23,13 +18,13 @@ export function checkElectionSafety(world: World): void {
 export function checkLogMatching(world: World): void {
   for (let i = 0; i < world.nodes.length; i++) {
     for (let j = i + 1; j < world.nodes.length; j++) {
-      const left = held(world.nodes[i] as NodeState);
-      const right = held(world.nodes[j] as NodeState);
+      const left = (world.nodes[i] as NodeState).core.log;
+      const right = (world.nodes[j] as NodeState).core.log;
       let matched = false;
-      for (let k = Math.min(left.length, right.length) - 1; k >= 0; k--) {
-        const same = left[k]?.term === right[k]?.term;
+      for (let index = Math.min(left.last, right.last); index > FOUNDING; index--) {
+        const same = left.term(index) === right.term(index);
         if (matched && !same)
-          throw new SafetyViolation(`logs of ${i + 1} and ${j + 1} match above index ${k} but not there`);
+          throw new SafetyViolation(`logs of ${i + 1} and ${j + 1} match above ${index} but not there`);
         matched ||= same;
       }
     }
@@ -40,7 +35,7 @@ export function checkLogMatching(world: World): void {
 export function checkLeaderCompleteness(world: World): void {
   for (const { core } of world.nodes) {
     if (core.role !== "leader") continue;
-    world.committed.forEach((term, index) => {
+    world.ghosts.committed.forEach((term, index) => {
       if (term === undefined || term > core.term) return;
       // Of its own term it knows what it has appended itself.
       if (core.log.term(index) !== term) {
@@ -54,7 +49,7 @@ export function checkLeaderCompleteness(world: World): void {
 export function checkStateMachineSafety(world: World): void {
   for (const { core } of world.nodes) {
     for (let index = core.log.first; index <= core.log.committed; index++) {
-      const known = world.committed[index];
+      const known = world.ghosts.committed[index];
       if (known !== undefined && known !== core.log.term(index)) {
         throw new SafetyViolation(`index ${index} committed with terms ${known} and ${core.log.term(index)}`);
       }
@@ -62,22 +57,24 @@ export function checkStateMachineSafety(world: World): void {
   }
 }
 
-/** Every committed entry is on the disks of more than half of the founding members, or of a configuration in force. */
+/** Every committed entry is on the disks of more than half of the voters of some configuration in force. */
 export function checkDurableCommit(world: World): void {
-  const groups = new Set<string>();
-  for (const { core } of world.nodes) groups.add(core.config.incoming.join());
-  world.committed.forEach((term, index) => {
-    if (term === undefined) return;
-    const holders = world.nodes
-      .filter((n) => n.disk.entries[index - FOUNDING - 1]?.term === term)
-      .map((n) => n.core.id);
-    const enough = [...groups].some((text) => {
-      const ids = text.split(",").map(Number);
-      return ids.filter((id) => holders.includes(id)).length * 2 > ids.length;
-    });
-    if (!enough)
-      throw new SafetyViolation(`committed ${term}/${index} is only on the disks of ${holders.join()}`);
-  });
+  const { committed } = world.ghosts;
+  for (let index = FOUNDING + 1; index < committed.length; index++) {
+    const term = committed[index];
+    if (term === undefined) continue;
+    const enough = world.nodes.some(({ core }) => heldByMajority(world, core.config.incoming, index, term));
+    if (!enough) throw new SafetyViolation(`committed ${term}/${index} is not on the disks of a majority`);
+  }
+}
+
+function heldByMajority(world: World, ids: readonly number[], index: number, term: number): boolean {
+  let holders = 0;
+  for (let i = 0; i < world.nodes.length; i++) {
+    const { core, disk } = world.nodes[i] as NodeState;
+    if (disk.entries[index - FOUNDING - 1]?.term === term && ids.includes(core.id)) holders++;
+  }
+  return holders * 2 > ids.length;
 }
 
 /** All promises. */

@@ -8,7 +8,7 @@ function print(result: SearchResult): void {
   const end = result.complete ? "complete" : `stopped at depth ${result.depth}`;
   const rate = Math.round(result.states / Math.max(result.seconds, 0.001));
   console.log(
-    `${result.scope}\n  ${result.states} states, ${result.transitions} transitions, depth ${result.depth}, ` +
+    `${result.scope}\n  ${result.states} states (${result.nodeStates} of single members), ${result.transitions} transitions, depth ${result.depth}, ` +
       `${end}, ${result.seconds.toFixed(1)} s, ${rate} states/s`,
   );
   const reached = Object.entries(result.reached).map(([what, count]) => `${what} ${count}`);

@@ -6,6 +6,7 @@ const SMALL: Scope = {
   nodes: 3,
   voters: [1, 2, 3],
   termMax: 3,
+  timeouts: Number.POSITIVE_INFINITY,
   proposals: 0,
   crashes: 0,
   duplicates: 0,
@@ -17,48 +18,56 @@ const SMALL: Scope = {
   slowDisks: false,
 };
 
-/** From small to large: what each adds, the others leave out. */
+const R3 = parseChanges("r3");
+const NOTHING = new Uint8Array(0);
+
+/** From small to large: what each adds, the others leave out. Loss and reordering of messages are in all of them. */
 export const SCOPES: readonly Scope[] = [
+  { ...SMALL, name: "elections: 3 nodes, 2 terms" },
   {
     ...SMALL,
-    name: "elections: 3 nodes, 2 terms, a crash, a duplicate",
-    slowDisks: true,
-    crashes: 1,
-    duplicates: 1,
-  },
-  {
-    ...SMALL,
-    name: "replication: 3 nodes, 1 term, 2 entries, a duplicate",
+    name: "slow disks: 3 nodes, 1 term, a crash between write and sync",
     termMax: 2,
-    proposals: 2,
+    crashes: 1,
+    slowDisks: true,
+  },
+  {
+    ...SMALL,
+    name: "replication: 3 nodes, 1 term, 1 entry, a duplicate",
+    termMax: 2,
+    proposals: 1,
     duplicates: 1,
   },
-  { ...SMALL, name: "pre-vote: 3 nodes, 1 term, a crash", termMax: 2, preVote: true, crashes: 1 },
+  { ...SMALL, name: "pre-vote: 3 nodes, 1 term, 2 timeouts", termMax: 2, timeouts: 2, preVote: true },
   {
     ...SMALL,
     name: "members: 3 nodes, 1 term, one of 3 voters is removed, a crash",
     termMax: 2,
     crashes: 1,
     confChanges: 1,
-    change: { transition: ConfTransition.Auto, changes: parseChanges("r3"), context: new Uint8Array(0) },
+    change: { transition: ConfTransition.Auto, changes: R3, context: NOTHING },
   },
   {
     ...SMALL,
-    name: "joint: 3 nodes, 1 term, voter 3 is replaced by leaving it out through a joint configuration",
+    name: "joint: 3 nodes, 1 term, one of 3 voters is removed through a joint configuration",
     termMax: 2,
     confChanges: 1,
-    change: {
-      transition: ConfTransition.JointImplicit,
-      changes: parseChanges("r3"),
-      context: new Uint8Array(0),
-    },
+    change: { transition: ConfTransition.JointImplicit, changes: R3, context: NOTHING },
   },
+  { ...SMALL, name: "replication: 3 nodes, 1 term, 2 entries", termMax: 2, proposals: 2 },
+  { ...SMALL, name: "overtaking: 3 nodes, 1 term, 2 entries, a duplicate", termMax: 2, proposals: 2, duplicates: 1 },
+  { ...SMALL, name: "two terms: 3 nodes, 2 terms, 1 entry", proposals: 1 },
+  { ...SMALL, name: "small appends: 3 nodes, 2 terms, 1 entry, one entry an append", proposals: 1, smallAppends: true },
+  { ...SMALL, name: "two terms: 3 nodes, 2 terms, a crash on slow disks", crashes: 1, slowDisks: true },
   {
     ...SMALL,
-    name: "full: 3 nodes, 2 terms, 2 entries, a crash, a duplicate, a heartbeat",
+    name: "full: 3 nodes, 2 terms, 2 entries, a crash on slow disks, a duplicate, a heartbeat, a joint change",
     proposals: 2,
     crashes: 1,
     duplicates: 1,
     heartbeats: 1,
+    slowDisks: true,
+    confChanges: 1,
+    change: { transition: ConfTransition.JointImplicit, changes: R3, context: NOTHING },
   },
 ];

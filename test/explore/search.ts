@@ -1,4 +1,4 @@
-import { messageText } from "../../src/raft/clone.js";
+import type { Core } from "../../src/raft/core.js";
 import {
   type ConfChange,
   type ConfState,
@@ -16,20 +16,8 @@ import { propose, proposeConfChange } from "../../src/raft/roles/proposal.js";
 import { broadcastHeartbeat } from "../../src/raft/roles/replication.js";
 import { stepFromPeer } from "../../src/raft/step.js";
 import { checkWorld, SafetyViolation } from "./checks.js";
-import {
-  act,
-  type Budget,
-  type DiskMode,
-  crash,
-  hashText,
-  type InFlight,
-  makeNode,
-  type NodeState,
-  type Outcome,
-  sync,
-  type World,
-  worldKey,
-} from "./world.js";
+import { type Flight, NodeSpace, type NodeState, type Outcome } from "./node-space.js";
+import { type Budget, remember, type World, withSent, worldKey } from "./world.js";
 
 /** What one exploration may do, and where it has to stop. */
 export interface Scope {
@@ -39,6 +27,8 @@ export interface Scope {
   readonly voters: readonly RaftId[];
   /** Elections may reach this term; the group is founded in term 1. */
   readonly termMax: number;
+  /** Election timeouts of all members together, where the term alone does not bound them. */
+  readonly timeouts: number;
   readonly proposals: number;
   readonly crashes: number;
   readonly duplicates: number;
@@ -57,6 +47,8 @@ export interface Scope {
 export interface SearchResult {
   readonly scope: string;
   readonly states: number;
+  /** Different states of single members among them. */
+  readonly nodeStates: number;
   readonly transitions: number;
   readonly depth: number;
   /** Whether every reachable world was visited. */
@@ -96,6 +88,7 @@ export function explore(scope: Scope, limits: Limits): SearchResult {
   const result = (complete: boolean, violation: SearchResult["violation"]): SearchResult => ({
     scope: scope.name,
     states: visited.size,
+    nodeStates: explorer.space.nodes.length,
     transitions,
     depth,
     complete,
@@ -155,48 +148,34 @@ function count(reached: Record<string, number>, world: World): void {
   const leaders = world.nodes.filter(({ core }) => core.role === "leader");
   if (leaders.length > 0) add("a leader");
   if (leaders.length > 1) add("two leaders of different terms");
-  if (world.committed.length > 0) add("something committed");
+  if (world.ghosts.committed.length > 0) add("something committed");
   if (world.nodes.some(({ core }) => core.config.outgoing.length > 0)) add("a joint configuration");
   const tops = new Set(world.nodes.map(({ core }) => `${core.log.last}.${core.log.lastTerm}`));
   if (tops.size === world.nodes.length) add("all logs end differently");
 }
 
+type AddStep = (code: number, name: string, used: Partial<Budget>, run: () => Outcome) => void;
+
 /** The possible next worlds of a world. */
 class Explorer {
+  readonly space: NodeSpace;
   private readonly options: readonly RaftOptions[];
   private readonly conf: ConfState;
-  private readonly disks: DiskMode;
   /** The step that was being tried, for the report of one that throws. */
   attempted = "";
 
   constructor(private readonly scope: Scope) {
-    this.disks = { slow: scope.slowDisks };
+    this.space = new NodeSpace(scope.slowDisks);
     this.conf = { ...EMPTY_CONF_STATE, voters: scope.voters };
-    this.options = Array.from({ length: scope.nodes }, (_, i) => ({
-      id: i + 1,
-      electionTicks: 10,
-      heartbeatTicks: 1,
-      preVote: scope.preVote,
-      checkQuorum: false,
-      appendBytesMax: scope.smallAppends ? 0 : NO_LIMIT,
-      inflightMessagesMax: 256,
-      inflightBytesMax: NO_LIMIT,
-      uncommittedBytesMax: NO_LIMIT,
-      committedBytesMax: NO_LIMIT,
-      readMode: "read-index" as const,
-      stepDownOnRemoval: true,
-      confChangeValidation: true,
-      random: () => 0,
-    }));
+    this.options = Array.from({ length: scope.nodes }, (_, i) => optionsOf(scope, i + 1));
   }
 
   root(): World {
     return {
-      nodes: this.options.map((options) => makeNode(options, this.conf)),
+      nodes: this.options.map((options) => this.space.founder(options, this.conf)),
       network: [],
-      budget: { proposals: 0, crashes: 0, duplicates: 0, heartbeats: 0, confChanges: 0 },
-      leaders: [],
-      committed: [],
+      budget: { timeouts: 0, proposals: 0, crashes: 0, duplicates: 0, heartbeats: 0, confChanges: 0 },
+      ghosts: { leaders: [], committed: [] },
     };
   }
 
@@ -208,65 +187,67 @@ class Explorer {
   }
 
   private nodeSteps(world: World, at: number, steps: Step[]): void {
-    const { scope } = this;
+    const { scope, space } = this;
     const node = world.nodes[at] as NodeState;
     const { core } = node;
     const { budget } = world;
-    const add = (name: string, used: Partial<Budget>, run: () => Outcome): void => {
+    const add: AddStep = (code, name, used, run) => {
       this.attempted = `${name} ${core.id}`;
-      steps.push({
-        name: this.attempted,
-        world: this.after(world, at, run(), world.network, { ...budget, ...used }),
-      });
+      const outcome = space.step(node, code, run);
+      const next = this.after(world, at, outcome, world.network, { ...budget, ...used });
+      steps.push({ name: this.attempted, world: next });
     };
     // The first candidate is the same whoever it is.
     const first = world.nodes.every(({ core: c }) => c.term === 1 && c.role === "follower");
-    if (core.term < scope.termMax && core.role !== "leader" && (!first || core.id === 1)) {
-      add("timeout", {}, () =>
-        act(node, this.disks, (c) => hup(c, scope.preVote ? "pre-election" : "election")),
+    const mayCampaign = core.term < scope.termMax && core.role !== "leader" && (!first || core.id === 1);
+    if (mayCampaign && budget.timeouts < scope.timeouts) {
+      const timeouts = Number.isFinite(scope.timeouts) ? budget.timeouts + 1 : 0;
+      add(0, "timeout", { timeouts }, () =>
+        space.act(node, (c) => hup(c, scope.preVote ? "pre-election" : "election")),
       );
     }
-    if (core.lead !== null) {
-      if (budget.proposals < scope.proposals) {
-        const data = new Uint8Array([97 + budget.proposals]);
-        add("propose", { proposals: budget.proposals + 1 }, () =>
-          act(node, this.disks, (c) => propose(c, [data])),
-        );
-      }
-      if (budget.heartbeats < scope.heartbeats) {
-        add("heartbeat", { heartbeats: budget.heartbeats + 1 }, () =>
-          act(node, this.disks, (c) => {
-            if (c.lead !== null) broadcastHeartbeat(c, c.lead);
-          }),
-        );
-      }
-      const { change } = scope;
-      if (change !== null && budget.confChanges < scope.confChanges) {
-        add("change members", { confChanges: budget.confChanges + 1 }, () =>
-          act(node, this.disks, (c) => proposeConfChange(c, change, EntryKind.ConfChangeV2, undefined)),
-        );
-      }
-    }
-    if (node.pending.length > 0) add("sync", {}, () => sync(node));
+    if (core.lead !== null) this.leaderSteps(node, budget, add);
+    if (node.pending.length > 0) add(1, "sync", {}, () => space.sync(node));
     if (budget.crashes < scope.crashes) {
       const options = this.options[at] as RaftOptions;
-      add("crash", { crashes: budget.crashes + 1 }, () => crash(node, options, this.conf));
+      add(2, "crash", { crashes: budget.crashes + 1 }, () => space.crash(node, options, this.conf));
+    }
+  }
+
+  private leaderSteps(node: NodeState, budget: Budget, add: AddStep): void {
+    const { scope, space } = this;
+    if (budget.proposals < scope.proposals) {
+      const data = new Uint8Array([97 + budget.proposals]);
+      add(10 + budget.proposals, "propose", { proposals: budget.proposals + 1 }, () =>
+        space.act(node, (c) => propose(c, [data])),
+      );
+    }
+    if (budget.heartbeats < scope.heartbeats) {
+      const beat = (c: Core): void => {
+        if (c.lead !== null) broadcastHeartbeat(c, c.lead);
+      };
+      add(3, "heartbeat", { heartbeats: budget.heartbeats + 1 }, () => space.act(node, beat));
+    }
+    const { change } = scope;
+    if (change !== null && budget.confChanges < scope.confChanges) {
+      const propose = (c: Core): void => {
+        proposeConfChange(c, change, EntryKind.ConfChangeV2, undefined);
+      };
+      add(4, "change members", { confChanges: budget.confChanges + 1 }, () => space.act(node, propose));
     }
   }
 
   /** A message may arrive, may arrive and stay for a second time, or stay for ever, which is a loss. */
-  private deliverySteps(world: World, flight: InFlight, steps: Step[]): void {
+  private deliverySteps(world: World, flight: Flight, steps: Step[]): void {
     const at = flight.message.to - 1;
-    const node = world.nodes[at];
-    if (node === undefined) return;
+    const node = world.nodes[at] as NodeState;
     this.attempted = `deliver ${flight.text}`;
-    const outcome = act(node, this.disks, (core) => stepFromPeer(core, flight.message));
+    const outcome = this.space.deliver(node, flight, (core) => stepFromPeer(core, flight.message));
     const rest = world.network.filter((other) => other !== flight);
-    steps.push({ name: this.attempted, world: this.after(world, at, outcome, rest, world.budget) });
+    steps.push({ name: flight.text, world: this.after(world, at, outcome, rest, world.budget) });
     if (world.budget.duplicates < this.scope.duplicates) {
       const budget = { ...world.budget, duplicates: world.budget.duplicates + 1 };
-      const name = `deliver and keep ${flight.text}`;
-      steps.push({ name, world: this.after(world, at, outcome, world.network, budget) });
+      steps.push({ name: flight.text, world: this.after(world, at, outcome, world.network, budget) });
     }
   }
 
@@ -274,56 +255,62 @@ class Explorer {
     world: World,
     at: number,
     outcome: Outcome,
-    network: readonly InFlight[],
+    network: readonly Flight[],
     budget: Budget,
   ): World {
     const nodes = world.nodes.slice();
     nodes[at] = outcome.node;
-    const { core } = outcome.node;
-    let { leaders, committed } = world;
-    if (core.role === "leader" && leaders[core.term] === undefined) {
-      const next = leaders.slice();
-      next[core.term] = core.id;
-      leaders = next;
-    }
-    if (core.log.committed >= core.log.first && committed[core.log.committed] === undefined) {
-      const next = committed.slice();
-      for (let i = core.log.first; i <= core.log.committed; i++) next[i] ??= core.log.term(i);
-      committed = next;
-    }
-    return { nodes, network: relevant(merge(network, outcome.sent), nodes), budget, leaders, committed };
+    const all = withSent(network, outcome.sent);
+    const kept = all.filter((flight) => {
+      const receiver = nodes[flight.message.to - 1];
+      return receiver !== undefined && this.space.isRelevant(receiver, flight, isRelevant);
+    });
+    return { nodes, network: kept, budget, ghosts: remember(world.ghosts, outcome.node) };
   }
 }
 
-function merge(network: readonly InFlight[], sent: readonly Message[]): readonly InFlight[] {
-  if (sent.length === 0) return network;
-  const all = network.slice();
-  for (const message of sent) {
-    const text = messageText(message);
-    if (!all.some((other) => other.text === text)) all.push({ message, text, hash: hashText(text) });
-  }
-  return all.sort((a, b) => (a.text < b.text ? -1 : a.text > b.text ? 1 : 0));
+function optionsOf(scope: Scope, id: RaftId): RaftOptions {
+  return {
+    id,
+    electionTicks: 10,
+    heartbeatTicks: 1,
+    preVote: scope.preVote,
+    checkQuorum: false,
+    appendBytesMax: scope.smallAppends ? 0 : NO_LIMIT,
+    inflightMessagesMax: 256,
+    inflightBytesMax: NO_LIMIT,
+    uncommittedBytesMax: NO_LIMIT,
+    committedBytesMax: NO_LIMIT,
+    readMode: "read-index",
+    stepDownOnRemoval: true,
+    confChangeValidation: true,
+    random: () => 0,
+  };
 }
 
 /**
- * Without the messages that can never again have an effect, so that worlds that differ only in them count once: those of
- * a term below what the receiver has on its disk, answers to a candidate or leader that is none any more, and answers
- * that tell it nothing new.
+ * Whether a message can still have an effect. Worlds that differ only in messages without one count once: those of a term
+ * below what the receiver has on its disk, answers to a candidate or leader that is none any more, and answers that tell
+ * it nothing new.
  */
-function relevant(network: readonly InFlight[], nodes: readonly NodeState[]): readonly InFlight[] {
-  return network.filter(({ message }) => {
-    const node = nodes[message.to - 1];
-    if (node === undefined) return false;
-    const { core, disk } = node;
-    // Pre-votes and what leaders send are answered whatever their term.
-    if (core.options.preVote) return true;
-    if (message.term < disk.hardState.term) return false;
-    if (disk.hardState.term < message.term || core.term < message.term) return true;
-    if (message.kind === MessageKind.VoteResponse)
-      return core.role === "candidate" && core.term === message.term;
-    if (message.kind === MessageKind.AppendResponse || message.kind === MessageKind.HeartbeatResponse) {
+function isRelevant(node: NodeState, message: Message): boolean {
+  const { core, disk } = node;
+  // Pre-votes and what leaders send are answered whatever their term.
+  if (core.options.preVote) return true;
+  if (message.term < disk.hardState.term) return false;
+  if (disk.hardState.term < message.term || core.term < message.term) return true;
+  switch (message.kind) {
+    case MessageKind.VoteResponse:
+      return core.role === "candidate" && core.term === message.term && !core.votes.has(message.from);
+    case MessageKind.HeartbeatResponse:
       return core.role === "leader" && core.term === message.term;
+    case MessageKind.AppendResponse: {
+      if (core.role !== "leader" || core.term !== message.term) return false;
+      const progress = core.tracker.get(message.from);
+      if (progress === undefined) return false;
+      return progress.state !== ProgressState.Replicate || message.index > progress.match;
     }
-    return true;
-  });
+    default:
+      return true;
+  }
 }
