@@ -3,12 +3,13 @@ import { clearMutants, type MutantName, setMutant } from "../../src/raft/mutants
 import { SCOPES } from "./scopes.js";
 import { explore, type Limits, type Scope, type SearchResult } from "./search.js";
 
-const SECONDS_MAX = 20;
-
-function limits(): Limits {
-  const nowMs = (): number => performance.now();
-  return { statesMax: 1_000_000, nowMs, deadlineMs: nowMs() + SECONDS_MAX * 1000 };
-}
+/** The scopes below are complete well before; a bound in states and not in time, so that a busy machine changes nothing. */
+const LIMITS: Limits = {
+  statesMax: 600_000,
+  nowMs: () => performance.now(),
+  deadlineMs: Number.POSITIVE_INFINITY,
+};
+const TIMEOUT_MS = 120_000;
 
 function scope(start: string): Scope {
   const found = SCOPES.find(({ name }) => name.startsWith(start));
@@ -22,19 +23,18 @@ function report(result: SearchResult): string {
 }
 
 describe("explore: every world of a small group keeps its promises", function () {
-  this.timeout(2 * SECONDS_MAX * 1000);
+  this.timeout(TIMEOUT_MS);
 
   const expected: [string, string[]][] = [
     ["elections", ["two leaders of different terms", "something committed"]],
     ["slow disks", ["a leader", "something committed"]],
     ["replication", ["all logs end differently", "something committed"]],
-    ["pre-vote", ["a leader"]],
     ["members", ["something committed"]],
     ["joint", ["a joint configuration"]],
   ];
   for (const [start, situations] of expected) {
     it(`${scope(start).name}`, () => {
-      const result = explore(scope(start), limits());
+      const result = explore(scope(start), LIMITS);
       assert.equal(result.violation, null, report(result));
       assert.ok(result.complete, `not complete: ${report(result)}`);
       for (const what of situations) assert.ok((result.reached[what] ?? 0) > 0, `never reached: ${what}`);
@@ -43,7 +43,7 @@ describe("explore: every world of a small group keeps its promises", function ()
 });
 
 describe("explore: planted bugs are found", function () {
-  this.timeout(2 * SECONDS_MAX * 1000);
+  this.timeout(TIMEOUT_MS);
   afterEach(clearMutants);
 
   const planted: [MutantName, string][] = [
@@ -53,14 +53,14 @@ describe("explore: planted bugs are found", function () {
     ["ackBeforeDurable", "slow disks"],
     ["selfCountBeforeDurable", "slow disks"],
     ["quorumOffByOne", "replication"],
-    ["heartbeatCommitUnclamped", "full"],
+    ["heartbeatCommitUnclamped", "heartbeats"],
     ["voteWithoutLogCheck", "elections"],
     ["truncateAtPrev", "overtaking"],
   ];
   for (const [name, start] of planted) {
     it(name, () => {
       setMutant(name, true);
-      const result = explore(scope(start), limits());
+      const result = explore(scope(start), LIMITS);
       assert.notEqual(result.violation, null, `survived ${report(result)}`);
     });
   }

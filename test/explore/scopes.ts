@@ -38,6 +38,7 @@ export const SCOPES: readonly Scope[] = [
     proposals: 1,
     duplicates: 1,
   },
+  { ...SMALL, name: "heartbeats: 3 nodes, 1 term, 2 heartbeats", termMax: 2, heartbeats: 2 },
   { ...SMALL, name: "pre-vote: 3 nodes, 1 term, 2 timeouts", termMax: 2, timeouts: 2, preVote: true },
   {
     ...SMALL,
@@ -55,9 +56,20 @@ export const SCOPES: readonly Scope[] = [
     change: { transition: ConfTransition.JointImplicit, changes: R3, context: NOTHING },
   },
   { ...SMALL, name: "replication: 3 nodes, 1 term, 2 entries", termMax: 2, proposals: 2 },
-  { ...SMALL, name: "overtaking: 3 nodes, 1 term, 2 entries, a duplicate", termMax: 2, proposals: 2, duplicates: 1 },
+  {
+    ...SMALL,
+    name: "overtaking: 3 nodes, 1 term, 2 entries, a duplicate",
+    termMax: 2,
+    proposals: 2,
+    duplicates: 1,
+  },
   { ...SMALL, name: "two terms: 3 nodes, 2 terms, 1 entry", proposals: 1 },
-  { ...SMALL, name: "small appends: 3 nodes, 2 terms, 1 entry, one entry an append", proposals: 1, smallAppends: true },
+  {
+    ...SMALL,
+    name: "small appends: 3 nodes, 2 terms, 1 entry, one entry an append",
+    proposals: 1,
+    smallAppends: true,
+  },
   { ...SMALL, name: "two terms: 3 nodes, 2 terms, a crash on slow disks", crashes: 1, slowDisks: true },
   {
     ...SMALL,

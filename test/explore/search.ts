@@ -290,13 +290,16 @@ function optionsOf(scope: Scope, id: RaftId): RaftOptions {
 
 /**
  * Whether a message can still have an effect. Worlds that differ only in messages without one count once: those of a term
- * below what the receiver has on its disk, answers to a candidate or leader that is none any more, and answers that tell
- * it nothing new.
+ * below what the receiver has on its disk unless they are answered, answers to a candidate or leader that is none any
+ * more, and answers that tell it nothing new.
  */
 function isRelevant(node: NodeState, message: Message): boolean {
   const { core, disk } = node;
-  // Pre-votes and what leaders send are answered whatever their term.
+  // Pre-votes are answered whatever their term, and what leaders send below the own term is answered too.
   if (core.options.preVote) return true;
+  if (message.kind === MessageKind.Append || message.kind === MessageKind.Heartbeat) return true;
+  // A refusal tells what is committed, whenever it arrives.
+  if (message.reject && message.commit > disk.hardState.commit) return true;
   if (message.term < disk.hardState.term) return false;
   if (disk.hardState.term < message.term || core.term < message.term) return true;
   switch (message.kind) {
