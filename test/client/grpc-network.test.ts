@@ -1,0 +1,176 @@
+import assert from "node:assert/strict";
+import { createServer, type Server as TcpServer, type Socket } from "node:net";
+import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import { GrpcClientNetwork } from "../../src/client/grpc-network.js";
+import { connect } from "../../src/client/index.js";
+import { realClock } from "../../src/runtime/index.js";
+import { ErrorCode, HoldfastError } from "../../src/wire/errors.js";
+import { v1 } from "../../src/wire/index.js";
+import { limits } from "../../src/wire/limits.js";
+import { services } from "../../src/wire/services.js";
+
+type FileStream = ServerDuplexStream<v1.FileRequest, v1.IFileResponse>;
+
+/** A real gRPC server on loopback; `serve` gets every Session stream. */
+async function serve(onStream: (stream: FileStream) => void): Promise<{ address: string; kill(): void }> {
+  const server = new Server({ "grpc.max_receive_message_length": limits.messageBytesMax });
+  server.addService(services.FileService, {
+    session: (stream: FileStream) => {
+      stream.on("error", () => undefined);
+      onStream(stream);
+    },
+  });
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  return { address: `127.0.0.1:${port}`, kill: () => server.forceShutdown() };
+}
+
+/** Answers every frame with `done`. */
+const echo = (stream: FileStream) =>
+  stream.on("data", (request: v1.FileRequest) => stream.write({ id: request.id, done: {} }));
+
+class Received {
+  readonly messages: v1.IFileResponse[] = [];
+  readonly closed: string[] = [];
+  #wake = () => {};
+  onMessage = (message: v1.IFileResponse) => {
+    this.messages.push(message);
+    this.#wake();
+  };
+  onClosed = (reason: string) => {
+    this.closed.push(reason);
+    this.#wake();
+  };
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) await new Promise<void>((resolve) => (this.#wake = resolve));
+  }
+}
+
+describe("client: gRPC network", () => {
+  const network = new GrpcClientNetwork(realClock);
+  const cleanUp: (() => void)[] = [];
+  after(() => network.close());
+  afterEach(() => {
+    for (const run of cleanUp.splice(0)) run();
+  });
+  const started = async (onStream: (stream: FileStream) => void) => {
+    const server = await serve(onStream);
+    cleanUp.push(() => server.kill());
+    return server;
+  };
+  const codeOf = (promise: Promise<unknown>) =>
+    promise.then(
+      () => assert.fail("it should have failed"),
+      (error: HoldfastError) => error.code,
+    );
+
+  it("carries messages both ways, up to the largest", async () => {
+    const { address } = await started(echo);
+    const received = new Received();
+    const stream = await network.openFileStream(address, 2_000, received);
+    stream.send({ id: 1, ping: {} });
+    stream.send({ id: 2, write: { data: new Uint8Array(limits.chunkBytesMax) } });
+    await received.until(() => received.messages.length === 2);
+    assert.deepEqual(
+      received.messages.map((message) => message.id),
+      [1, 2],
+    );
+    stream.close();
+    assert.deepEqual(received.closed.length <= 1, true);
+  });
+
+  it("rejects at once when nobody listens, and connects as soon as somebody does", async () => {
+    const first = await serve(echo);
+    first.kill();
+    const begin = realClock.monotonicMs();
+    assert.equal(
+      await codeOf(network.openFileStream(first.address, 5_000, new Received())),
+      ErrorCode.NOT_READY,
+    );
+    assert.ok(realClock.monotonicMs() - begin < 1_000, "a refusal does not wait for the deadline");
+    // The same port again: no backoff of an earlier failure may be in the way.
+    const server = new Server();
+    server.addService(services.FileService, { session: echo });
+    await new Promise<void>((resolve, reject) =>
+      server.bindAsync(first.address, ServerCredentials.createInsecure(), (error) =>
+        error ? reject(error) : resolve(),
+      ),
+    );
+    cleanUp.push(() => server.forceShutdown());
+    const again = realClock.monotonicMs();
+    await network.openFileStream(first.address, 5_000, new Received());
+    assert.ok(realClock.monotonicMs() - again < 500, `took ${realClock.monotonicMs() - again} ms`);
+  });
+
+  it("gives up a listener that accepts and says nothing, at the dial's deadline", async () => {
+    const sockets = new Set<Socket>();
+    const mute: TcpServer = createServer((socket) => {
+      socket.on("error", () => undefined);
+      sockets.add(socket);
+    });
+    await new Promise<void>((resolve) => mute.listen(0, "127.0.0.1", () => resolve()));
+    cleanUp.push(() => {
+      for (const socket of sockets) socket.destroy();
+      mute.close();
+    });
+    const { port } = mute.address() as { port: number };
+    const begin = realClock.monotonicMs();
+    const code = await codeOf(network.openFileStream(`127.0.0.1:${port}`, 300, new Received()));
+    assert.equal(code, ErrorCode.DEADLINE_EXCEEDED);
+    assert.ok(realClock.monotonicMs() - begin < 2_000);
+  });
+
+  it("tells once that the node is gone", async () => {
+    const server = await started(echo);
+    const received = new Received();
+    const stream = await network.openFileStream(server.address, 2_000, received);
+    stream.send({ id: 1, ping: {} });
+    await received.until(() => received.messages.length === 1);
+    server.kill();
+    await received.until(() => received.closed.length > 0);
+    assert.equal(received.closed.length, 1);
+    assert.match(received.closed[0] ?? "", new RegExp(server.address.replace(".", "\\.")));
+  });
+
+  it("goes on over another connection after a silent one", async () => {
+    const { address } = await started(echo);
+    const first = await network.openFileStream(address, 2_000, new Received());
+    first.close(true);
+    const received = new Received();
+    const second = await network.openFileStream(address, 2_000, received);
+    second.send({ id: 5, ping: {} });
+    await received.until(() => received.messages.length === 1);
+  });
+
+  it("connect names the node and the reason when there is no cluster", async () => {
+    const gone = await serve(echo);
+    gone.kill();
+    await assert.rejects(
+      connect({ nodes: [gone.address], deadlineMs: 300, witness: false }),
+      (error: HoldfastError) =>
+        error.message.includes(gone.address) && /refused|unreachable/.test(error.message),
+    );
+  });
+
+  it("opens and closes a session over a real connection", async () => {
+    const seen: string[] = [];
+    const { address } = await started((stream) =>
+      stream.on("data", (request: v1.FileRequest) => {
+        seen.push(request.body ?? "");
+        const session = { sessionId: 9, slots: 4, owner: { node: "n1", grpcAddress: address } };
+        stream.write(request.attach ? { id: request.id, session } : { id: request.id, done: {} });
+      }),
+    );
+    const session = await connect({ nodes: [address], witness: false });
+    assert.equal(session.id, 9);
+    assert.equal(session.owner, "n1");
+    await session.close();
+    assert.deepEqual(
+      seen.filter((kind) => kind !== "ping"),
+      ["attach", "closeSession"],
+    );
+  });
+});
