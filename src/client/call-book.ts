@@ -105,6 +105,14 @@ export class CallBook {
   /** Handles are back: first what was unanswered, in its order, then the rest. */
   flow(): void {
     this.#flowing = true;
+    // What its former node put off may be welcome here at once.
+    for (const call of this.#pausing) {
+      if (call.lastError?.code === ErrorCode.FILE_NOT_AVAILABLE) continue;
+      this.#pausing.delete(call);
+      call.stage = "queued";
+      if (call.spec.mutating && call.slot === null) this.#lanes.add(call);
+      else this.#replays.push(call);
+    }
     const replays = this.#replays.sort((a, b) => a.id - b.id);
     this.#replays = [];
     for (const call of replays) if (call.stage === "queued") this.#send(call);

@@ -11,7 +11,14 @@ export function answerQuery(query: v1.IStateQuery, state: StateView, revision: n
   if (query.nodes) return { revision, nodes: [...state.nodes()], members: [...state.members()] };
   if (query.owned) return ownedAnswer(state, query.owned, revision);
   if (query.cluster) return { revision, cluster: state.cluster(), members: [...state.members()] };
+  if (query.operation) return operationAnswer(state, query.operation, revision);
   return { revision, error: errorDetail(ErrorCode.INVALID_ARGUMENT, "the query has no body") };
+}
+
+function operationAnswer(state: StateView, id: string, revision: number): v1.IStateAnswer {
+  for (const operation of state.operations())
+    if (operation.id === id) return { revision, operations: [operation] };
+  return { revision, error: errorDetail(ErrorCode.UNKNOWN_OPERATION, `there is no operation ${id}`) };
 }
 
 /** All that a new owner of the session has to know. */

@@ -5,6 +5,7 @@ import type { NodeCore } from "./core.js";
 import { dropHandle } from "./handles.js";
 import { idKey, sameBytes } from "./ids.js";
 import { dropSession, loadSession } from "./load-session.js";
+import { sessionFrozen } from "./release.js";
 import type { OwnedSession } from "./sessions.js";
 
 /** A write that began so short before a lease grant may have met a log that did not know of it. */
@@ -39,6 +40,9 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
       break;
     case "effect-needed":
       if (event.effect) void effectNeeded(env.core, event.effect);
+      break;
+    case "session-frozen":
+      if (event.session) sessionFrozen(env.core, event.session);
       break;
     case "session-moved":
       if (event.session) sessionMoved(env, event.session);

@@ -78,6 +78,8 @@ export class OwnedSession {
   /** The client's connection, as the file node's channels see it; zero: none. */
   channel = 0;
   readonly running = new Running();
+  /** Operation that is about to move the session away; empty: none. New calls are refused meanwhile. */
+  frozenBy = "";
   /** Set when this node is not the owner any more. */
   gone = false;
 

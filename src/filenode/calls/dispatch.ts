@@ -2,6 +2,7 @@ import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import type { NodeCore } from "../core.js";
 import { dropSession } from "../load-session.js";
+import { refuseWhileFrozen } from "../release.js";
 import type { Call, Reply } from "./call.js";
 import { listCall, setInfoCall, statCall } from "./info.js";
 import { flushCall, readCall, writeCall } from "./io.js";
@@ -12,6 +13,7 @@ import { resolveCall } from "./resolve.js";
 
 /** Hands a request to what serves it. The most frequent kinds come first. */
 export async function dispatch(core: NodeCore, call: Call, request: v1.IFileRequest): Promise<Reply> {
+  refuseWhileFrozen(core, call.session);
   call.session.running.begin();
   call.counted.push(call.session.running);
   try {

@@ -4,9 +4,10 @@ import type {
   ServerWritableStream,
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import type { Transfers } from "../../coordinator/index.js";
 import type { Replica } from "../../replica/api.js";
 import type { Clock } from "../../runtime/api.js";
-import { HoldfastError } from "../../wire/errors.js";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { toServiceError } from "../../wire/grpc-errors.js";
 import type { v1 } from "../../wire/index.js";
 import type { EventRing } from "./event-ring.js";
@@ -19,6 +20,8 @@ export interface AdminParts {
   readonly replica: Replica;
   readonly clock: Clock;
   readonly events: EventRing;
+  /** Absent where no coordinator runs: such a node knows of no operations. */
+  readonly transfers?: Transfers;
   readonly timeoutMs: number;
   nodeState(): v1.INodeState;
 }
@@ -26,6 +29,12 @@ export interface AdminParts {
 /** The gRPC handlers of the Admin service. */
 export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
   const { replica } = parts;
+  const transfers = (): Transfers => {
+    if (parts.transfers !== undefined) return parts.transfers;
+    throw new HoldfastError(ErrorCode.NOT_SUPPORTED, "this node is no coordinator", {
+      next: "ask a coordinator: see `holdfast members`",
+    });
+  };
   const deadline = () => parts.clock.monotonicMs() + parts.timeoutMs;
   /** A reading call: linearizable unless the caller takes what this node has. */
   const read =
@@ -53,6 +62,9 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
     ListOperations: unary(read((request) => listOperations(replica.state, request))),
     ListMembers: unary(read(() => listMembers(replica))),
     ScheduleNode: unary((request: v1.IScheduleNode) => command({ scheduleNode: request })),
+    PlanTransfer: unary((request: v1.ITransferRequest) => transfers().plan(request)),
+    Transfer: unary((request: v1.ITransferRequest) => transfers().begin(request)),
+    CancelOperation: unary((request: v1.IOperationRequest) => transfers().cancel(request)),
     CloseHandle: unary((request: v1.IForceClose) => command({ forceClose: request })),
     MoveLeader: unary((request: v1.IMoveLeaderRequest) =>
       moveLeader(replica, request, world, parts.timeoutMs),

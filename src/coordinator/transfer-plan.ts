@@ -1,0 +1,173 @@
+import { createHash } from "node:crypto";
+import type { StateView } from "../state/index.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { v1 } from "../wire/index.js";
+
+/** Moves of the past from which the freeze of the next one is expected. */
+const HISTORY_MAX = 100;
+
+/**
+ * What a transfer would do now: which sessions go where, which nodes were refused and why, what stands in the way, and
+ * how long a session is likely to be frozen. The hash names exactly this plan: when the world changes, it changes too.
+ * Throws UNKNOWN_* and INVALID_ARGUMENT; blockers are part of the plan.
+ */
+export function planTransfer(
+  state: StateView,
+  request: v1.ITransferRequest,
+  revision: number,
+): v1.ITransferPlan {
+  const sessions = selected(state, request);
+  const blockers: string[] = [];
+  if (request.handleId?.length)
+    blockers.push("a handle cannot be moved apart from its session yet: move the session");
+  const candidates = judge(state, sessions, request);
+  const items = assign(state, sessions, candidates, request, blockers);
+  for (const session of sessions) blockers.push(...blockersOf(state, session, request));
+  return {
+    hash: hashOf(request, items),
+    items,
+    candidates,
+    blockers,
+    expectedFreezeMs: expectedFreezeMs(state),
+    revision,
+    noChange: items.length === 0 && blockers.length === 0,
+  };
+}
+
+function selected(state: StateView, request: v1.ITransferRequest): v1.ISessionRecord[] {
+  const ways = [
+    request.sessionId ? "session" : "",
+    request.handleId?.length ? "handle" : "",
+    request.share ? "share" : "",
+    request.node ? "node" : "",
+  ].filter((way) => way !== "");
+  if (ways.length !== 1)
+    throw new HoldfastError(
+      ErrorCode.INVALID_ARGUMENT,
+      `a transfer names one of session, handle, share and node; this one names ${ways.join(" and ") || "none"}`,
+    );
+  if (request.sessionId) return [theSession(state, request.sessionId)];
+  if (request.handleId?.length) {
+    const handle = state.handle(request.handleId);
+    if (handle === undefined)
+      throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, "there is no such handle", {
+        next: "holdfast handles",
+      });
+    return [theSession(state, handle.sessionId ?? 0)];
+  }
+  if (request.node) {
+    theNode(state, request.node);
+    return byId(state.sessionsOf(request.node));
+  }
+  const ids = new Set<number>();
+  for (const handle of state.handles())
+    if (handle.share === request.share && handle.state === v1.HandleState.HANDLE_OPEN)
+      ids.add(handle.sessionId ?? 0);
+  return byId([...ids].map((id) => state.session(id)).filter((session) => session !== undefined));
+}
+
+function theSession(state: StateView, id: number): v1.ISessionRecord {
+  const session = state.session(id);
+  if (session !== undefined) return session;
+  throw new HoldfastError(ErrorCode.UNKNOWN_SESSION, `there is no session ${id}`, {
+    next: "holdfast sessions",
+  });
+}
+
+function theNode(state: StateView, name: string): v1.INodeRecord {
+  const node = state.node(name);
+  if (node !== undefined) return node;
+  throw new HoldfastError(ErrorCode.UNKNOWN_NODE, `there is no node ${name}`, { next: "holdfast nodes" });
+}
+
+function byId(sessions: Iterable<v1.ISessionRecord>): v1.ISessionRecord[] {
+  return [...sessions].sort((a, b) => (a.id ?? 0) - (b.id ?? 0));
+}
+
+function judge(
+  state: StateView,
+  sessions: readonly v1.ISessionRecord[],
+  request: v1.ITransferRequest,
+): v1.ICandidate[] {
+  if (request.to) theNode(state, request.to);
+  const shares = new Set<string>();
+  for (const session of sessions)
+    for (const handle of state.handlesOfSession(session.id ?? 0))
+      if (handle.state === v1.HandleState.HANDLE_OPEN) shares.add(handle.share ?? "");
+  return [...state.nodes()]
+    .sort((a, b) => ((a.name ?? "") < (b.name ?? "") ? -1 : 1))
+    .map((node) => {
+      const reason = refusal(node, shares, request);
+      return { node: node.name ?? "", accepted: reason === "", reason };
+    });
+}
+
+function refusal(node: v1.INodeRecord, shares: ReadonlySet<string>, request: v1.ITransferRequest): string {
+  if (node.foreign) return "a file server that is not ours";
+  if (node.status !== v1.NodeStatus.NODE_UP) return `not up${node.reason ? `: ${node.reason}` : ""}`;
+  if (node.name === request.node) return "it is the node to be emptied";
+  if (node.draining) return "draining";
+  // Whoever names a cordoned node means it.
+  if (node.cordoned && node.name !== request.to) return "cordoned";
+  const missing = [...shares].filter((share) => node.shares?.length && !node.shares.includes(share));
+  if (missing.length > 0) return `does not serve ${missing.join(", ")}`;
+  if (request.to && node.name !== request.to) return "not the one asked for";
+  return "";
+}
+
+/** To the one that was asked for, or to whichever accepted node has the fewest sessions at the time. */
+function assign(
+  state: StateView,
+  sessions: readonly v1.ISessionRecord[],
+  candidates: readonly v1.ICandidate[],
+  request: v1.ITransferRequest,
+  blockers: string[],
+): v1.IOperationItem[] {
+  const accepted = candidates.filter((candidate) => candidate.accepted).map((c) => c.node ?? "");
+  const load = new Map(accepted.map((name) => [name, [...state.sessionsOf(name)].length]));
+  const items: v1.IOperationItem[] = [];
+  for (const session of sessions) {
+    const owner = session.owner ?? "";
+    if (owner === request.to) continue;
+    const targets = accepted.filter((name) => name !== owner);
+    if (targets.length === 0) {
+      blockers.push(`session ${session.id}: no node may take it`);
+      continue;
+    }
+    const to = targets.reduce((best, name) => ((load.get(name) ?? 0) < (load.get(best) ?? 0) ? name : best));
+    load.set(to, (load.get(to) ?? 0) + 1);
+    items.push({ sessionId: session.id ?? 0, from: owner, to, epochBefore: session.epoch ?? 0 });
+  }
+  return items;
+}
+
+function blockersOf(state: StateView, session: v1.ISessionRecord, request: v1.ITransferRequest): string[] {
+  const blockers: string[] = [];
+  if (session.frozenBy)
+    blockers.push(`session ${session.id} is being moved by operation ${session.frozenBy}`);
+  if (session.takenOver)
+    blockers.push(`session ${session.id}: ${session.owner} is still resolving what it inherited`);
+  const up = state.node(session.owner ?? "")?.status === v1.NodeStatus.NODE_UP;
+  if (!up && !request.force)
+    blockers.push(
+      `session ${session.id}: its owner ${session.owner} is not up and cannot release it (--force)`,
+    );
+  return blockers;
+}
+
+/** The 90th percentile of what past moves took; zero while there is no history. */
+function expectedFreezeMs(state: StateView): number {
+  const past: number[] = [];
+  const operations = [...state.operations()].sort((a, b) => (b.begunMs ?? 0) - (a.begunMs ?? 0));
+  for (const operation of operations)
+    for (const item of operation.items ?? [])
+      if (item.state === "moved" && past.length < HISTORY_MAX) past.push(item.freezeMs ?? 0);
+  past.sort((a, b) => a - b);
+  return past[Math.max(0, Math.ceil(past.length * 0.9) - 1)] ?? 0;
+}
+
+function hashOf(request: v1.ITransferRequest, items: readonly v1.IOperationItem[]): string {
+  const plan = items.map((item) => [item.sessionId, item.from, item.to, item.epochBefore]);
+  const what = [request.drain ?? false, request.force ?? false, request.node ?? "", plan];
+  return createHash("sha256").update(JSON.stringify(what)).digest("hex").slice(0, 16);
+}
