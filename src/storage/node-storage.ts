@@ -285,11 +285,10 @@ export class NodeStorage {
     invariant(this.#ready, "compactLog before loadDurable");
     invariant(index <= this.#applied.index, `compaction to ${index} beyond applied ${this.#applied.index}`);
     if (index <= this.#layout.index) return;
-    const from = this.#layout.index + 1;
+    const first = this.#layout.index + 1;
     this.#layout = { ...this.#layout, index, term };
     this.#queue.submit([this.#layoutOp(this.#layout)], false, NOTHING_FAILED);
-    const { generation } = this.#layout;
-    this.#sweeper.sweep({ from: logKey(generation, from), to: logKey(generation, index + 1) });
+    this.#sweeper.sweep({ generation: this.#layout.generation, first, end: index + 1 });
   }
 
   /** A consistent view of the state on disk, to be sent to a peer. To be closed. */

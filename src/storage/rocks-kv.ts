@@ -1,5 +1,6 @@
 import { mkdirSync } from "node:fs";
 import type { KvIterator, KvOpener, KvStore, WriteOp } from "../runtime/api.js";
+import { realScheduler } from "../runtime/scheduler.js";
 import { asBuffer, readU64, writeU64 } from "./bytes.js";
 import { REBUILD_FROM_PEERS, storageFailed } from "./errors.js";
 import { openError, refuseHeadless } from "./rocks-errors.js";
@@ -63,7 +64,7 @@ export async function openRocks(folder: string, options: RocksOptions = {}): Pro
         `data folder ${folder} has lost acknowledged writes: it acknowledged ${acknowledged} synced batches and holds ${synced}`,
         REBUILD_FROM_PEERS,
       );
-    return new RocksKv(db, synced, new SyncWitness(folder));
+    return new RocksKv(db, synced, new SyncWitness(folder, realScheduler));
   } catch (error) {
     await new Promise<void>((resolve) => db.close(() => resolve()));
     throw error;

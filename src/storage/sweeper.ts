@@ -1,9 +1,17 @@
 import type { KvStore, Scheduler, WriteOp } from "../runtime/api.js";
 import type { CommitQueue } from "./commit-queue.js";
-import type { KeyRange } from "./keys.js";
+import { logKey, type KeyRange } from "./keys.js";
 
 const SLICE = 512;
 const SLICE_BYTES = 4 * 1024 * 1024;
+
+/** Log entries that are known to be there: their keys need not be read to be deleted. */
+export interface EntryRange {
+  readonly generation: number;
+  /** First index, then the index after the last one. */
+  readonly first: number;
+  readonly end: number;
+}
 
 /**
  * Deletes ranges that nothing refers to any more, a slice at a time, behind everything else. Needs no memory of its
@@ -13,7 +21,7 @@ export class Sweeper {
   readonly #kv: KvStore;
   readonly #queue: CommitQueue;
   readonly #scheduler: Scheduler;
-  readonly #ranges: KeyRange[] = [];
+  readonly #ranges: (KeyRange | EntryRange)[] = [];
   #running: Promise<void> | null = null;
   #stopped = false;
 
@@ -24,7 +32,7 @@ export class Sweeper {
   }
 
   /** Deletes the keys of `range` some time. */
-  sweep(range: KeyRange): void {
+  sweep(range: KeyRange | EntryRange): void {
     if (this.#stopped) return;
     this.#ranges.push(range);
     this.#running ??= this.#run();
@@ -45,8 +53,9 @@ export class Sweeper {
   async #run(): Promise<void> {
     try {
       for (let range = this.#ranges[0]; range !== undefined; range = this.#ranges[0]) {
-        const more = await this.#slice(range);
-        if (!more) this.#ranges.shift();
+        const rest = "from" in range ? await this.#slice(range) : await this.#entries(range);
+        if (rest === null) this.#ranges.shift();
+        else this.#ranges[0] = rest;
         await new Promise<void>((resolve) => this.#scheduler.soon(resolve));
       }
     } catch {
@@ -57,14 +66,26 @@ export class Sweeper {
     }
   }
 
-  async #slice(range: KeyRange): Promise<boolean> {
+  /** Deletes one slice of known entries; answers what is left of the range, null at its end. */
+  async #entries(range: EntryRange): Promise<EntryRange | null> {
+    const end = Math.min(range.end, range.first + SLICE);
+    if (this.#stopped || end <= range.first) return null;
+    const ops: WriteOp[] = [];
+    for (let index = range.first; index < end; index++)
+      ops.push({ type: "del", key: logKey(range.generation, index) });
+    await this.#queue.write(ops, false);
+    return { ...range, first: end };
+  }
+
+  /** The same for a range of which only the bounds are known. */
+  async #slice(range: KeyRange): Promise<KeyRange | null> {
     const view = this.#kv.iterate(range.from, range.to);
     try {
       const pairs = await view.next(SLICE, SLICE_BYTES);
-      if (pairs.length === 0 || this.#stopped) return false;
+      if (pairs.length === 0 || this.#stopped) return null;
       const ops: WriteOp[] = pairs.map(([key]) => ({ type: "del", key }));
       await this.#queue.write(ops, false);
-      return true;
+      return range;
     } finally {
       await view.close();
     }

@@ -1,27 +1,34 @@
 import { closeSync, fdatasync, openSync, readFileSync, write, writeSync } from "node:fs";
 import { join } from "node:path";
 import { crc32 } from "node:zlib";
+import type { Scheduler } from "../runtime/api.js";
 import { readU64, writeU64 } from "./bytes.js";
 
 const FILE = "SYNCED";
 const BYTES = 12;
+/** How far the witness may lag behind: written after every sync it would cost a twentieth of a busy node's CPU. */
+const LAG_MS = 5;
 
 /**
  * Remembers beside the database how many synced batches it has acknowledged.
  *
  * RocksDB replays its write-ahead log up to the first damaged record and goes on without the rest; it does not notice
  * a deleted log file at all. Both would silently take back acknowledged writes: votes, entries that a quorum counted
- * on. The witness is written after each acknowledged sync, without a sync of its own: after a crash of the process it
- * is exact, after a power failure it may be old, never too high. So a database behind its witness has lost data.
+ * on. The witness is written soon after an acknowledged sync, without a sync of its own: after a crash of the process it
+ * lags a few milliseconds, after a power failure it may be old, it is never too high. So a database behind its witness
+ * has lost data.
  */
 export class SyncWitness {
   readonly #fd: number;
+  readonly #scheduler: Scheduler;
+  #armed = false;
   #latest = 0;
   #written = 0;
   #writing = false;
   #closed = false;
 
-  constructor(folder: string) {
+  constructor(folder: string, scheduler: Scheduler) {
+    this.#scheduler = scheduler;
     this.#fd = openSync(join(folder, FILE), "a+");
     closeSync(this.#fd);
     this.#fd = openSync(join(folder, FILE), "r+");
@@ -38,24 +45,31 @@ export class SyncWitness {
     }
   }
 
-  /** Batch `number` is durable. Never more than one write under way; it takes the newest number along. */
+  /** Batch `number` is durable. */
   acknowledge(number: number): void {
     this.#latest = number;
-    if (this.#writing || this.#closed) return;
-    this.#writing = true;
-    const written = this.#latest;
-    write(this.#fd, encode(written), 0, BYTES, 0, () => {
-      this.#writing = false;
-      this.#written = written;
-      if (this.#closed) this.#finish();
-      else if (this.#latest > this.#written) this.acknowledge(this.#latest);
-    });
+    if (this.#armed || this.#closed) return;
+    this.#armed = true;
+    this.#scheduler.after(LAG_MS, () => this.#write());
   }
 
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     if (!this.#writing) this.#finish();
+  }
+
+  #write(): void {
+    this.#armed = false;
+    if (this.#writing || this.#closed || this.#latest === this.#written) return;
+    this.#writing = true;
+    const written = this.#latest;
+    write(this.#fd, encode(written), 0, BYTES, 0, () => {
+      this.#writing = false;
+      this.#written = written;
+      if (this.#closed) this.#finish();
+      else if (this.#latest > written) this.acknowledge(this.#latest);
+    });
   }
 
   #finish(): void {

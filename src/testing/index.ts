@@ -9,4 +9,9 @@ export { MemoryShare } from "./memory-share.js";
 export * from "./memory-vfs.js";
 export type * from "./run-report.js";
 export * from "./sim/index.js";
+export {
+  type ConformanceHooks,
+  type ConformanceSubject,
+  kvStoreConformance,
+} from "../storage/conformance.js";
 export { type VfsCase, vfsConformance } from "./vfs-conformance.js";
