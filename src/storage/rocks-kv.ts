@@ -5,7 +5,7 @@ import { asBuffer, readU64, writeU64 } from "./bytes.js";
 import { REBUILD_FROM_PEERS, storageFailed } from "./errors.js";
 import { openError, refuseHeadless } from "./rocks-errors.js";
 import { RocksKvIterator } from "./rocks-iterator.js";
-import { newRocksDatabase, type RocksDatabase, type RocksOp } from "./rocksdb-types.js";
+import { newRocksDatabase, type RocksDatabase } from "./rocksdb-types.js";
 import { SyncWitness } from "./sync-witness.js";
 
 /** Sizes of the database; the defaults suit a node with a million handles in a few hundred MB. */
@@ -145,10 +145,14 @@ class RocksKv implements KvStore {
       queueMicrotask(() => this.#finish(job, refused));
       return;
     }
-    const ops = job.ops.every(isRocksOp) ? job.ops : job.ops.map(toRocksOp);
+    const batch = this.#db.batch();
+    for (const op of job.ops) {
+      if (op.type === "put") batch.put(asBuffer(op.key), asBuffer(op.value));
+      else batch.del(asBuffer(op.key));
+    }
     // An empty synced batch would reach neither the log nor the disk; the store's own key makes it a real one.
-    const batch = job.sync ? [...ops, this.#syncOp()] : ops;
-    this.#db.batch(batch, { sync: job.sync }, (error) => {
+    if (job.sync) batch.put(SYNC_KEY, this.#nextSync());
+    batch.write({ sync: job.sync }, (error) => {
       if (error) this.#failure ??= writeError(error);
       else if (job.sync) this.#witness.acknowledge(this.#synced);
       this.#finish(job, error ? this.#failure : null);
@@ -163,10 +167,10 @@ class RocksKv implements KvStore {
     }
   }
 
-  #syncOp(): RocksOp {
-    const value = Buffer.alloc(8);
+  #nextSync(): Buffer {
+    const value = Buffer.allocUnsafe(8);
     writeU64(value, ++this.#synced, 0);
-    return { type: "put", key: SYNC_KEY, value };
+    return value;
   }
 
   #refusal(job: Job): Error | null {
@@ -211,13 +215,4 @@ function writeError(error: Error): Error {
     "check the disk (dmesg, smartctl), then start the node again",
     error,
   );
-}
-
-function isRocksOp(op: WriteOp): op is RocksOp {
-  return Buffer.isBuffer(op.key) && (op.type === "del" || Buffer.isBuffer(op.value));
-}
-
-function toRocksOp(op: WriteOp): RocksOp {
-  if (op.type === "del") return { type: "del", key: asBuffer(op.key) };
-  return { type: "put", key: asBuffer(op.key), value: asBuffer(op.value) };
 }

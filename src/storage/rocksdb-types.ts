@@ -5,11 +5,7 @@ export interface RocksDatabase {
   open(options: RocksOptions, done: (error?: Error | null) => void): void;
   close(done: (error?: Error | null) => void): void;
   get(key: Buffer, done: (error: Error | null | undefined, value?: Buffer) => void): void;
-  batch(
-    ops: readonly RocksOp[],
-    options: { readonly sync: boolean },
-    done: (error?: Error | null) => void,
-  ): void;
+  batch(): RocksBatch;
   iterator(options: {
     readonly gte: Buffer;
     readonly lt: Buffer;
@@ -17,10 +13,12 @@ export interface RocksDatabase {
   }): RocksIterator;
 }
 
-/** What one operation must look like; keys and values must be Buffers, a Uint8Array would be stringified. */
-export type RocksOp =
-  | { readonly type: "put"; readonly key: Buffer; readonly value: Buffer }
-  | { readonly type: "del"; readonly key: Buffer };
+/** Collects operations for one atomic write: half the cost of handing over an array of objects. Used once. */
+export interface RocksBatch {
+  put(key: Buffer, value: Buffer): void;
+  del(key: Buffer): void;
+  write(options: { readonly sync: boolean }, done: (error?: Error | null) => void): void;
+}
 
 export interface RocksOptions {
   readonly createIfMissing: boolean;
