@@ -10,6 +10,8 @@ export function answerQuery(query: v1.IStateQuery, state: StateView, revision: n
   if (query.file) return fileAnswer(state, query.file, revision);
   if (query.nodes) return { revision, nodes: [...state.nodes()], members: [...state.members()] };
   if (query.owned) return ownedAnswer(state, query.owned, revision);
+  if (query.slot) return slotAnswer(state, query.slot, revision);
+  if (query.effects) return { revision, effects: [...state.effects()] };
   if (query.cluster) return { revision, cluster: state.cluster(), members: [...state.members()] };
   if (query.operation) return operationAnswer(state, query.operation, revision);
   return { revision, error: errorDetail(ErrorCode.INVALID_ARGUMENT, "the query has no body") };
@@ -104,4 +106,10 @@ const NO_BYTES = new Uint8Array(0);
 
 function hex(bytes: Uint8Array | null | undefined): string {
   return bytes ? Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex") : "";
+}
+
+/** What is known of the latest call in a slot of a session; nothing when the slot was never used. */
+function slotAnswer(state: StateView, query: v1.ISlotQuery, revision: number): v1.IStateAnswer {
+  const slot = state.slot(Number(query.sessionId ?? 0), query.slot ?? 0);
+  return { revision, slots: slot === undefined ? [] : [slot] };
 }

@@ -18,6 +18,7 @@ const ABANDONED_MS = 1000;
 export interface EventsEnv {
   readonly core: NodeCore;
   channelOf(session: OwnedSession): Channel | undefined;
+  sweep(): void;
   /** Ends a client connection with a last notice. */
   dismiss(session: OwnedSession, notice: v1.INotice): void;
 }
@@ -43,6 +44,9 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
       break;
     case "session-frozen":
       if (event.session) sessionFrozen(env.core, event.session);
+      break;
+    case "node-down":
+      env.sweep();
       break;
     case "session-moved":
       if (event.session) sessionMoved(env, event.session);

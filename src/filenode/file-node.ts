@@ -22,6 +22,8 @@ export class FileNodeImpl implements FileNode, EventsEnv {
   private nextChannel = 1;
   private endWatch: () => void = () => {};
   private endLost: () => void = () => {};
+  /** Resolves when the sweep that was asked for last has ended. */
+  swept: Promise<void> = Promise.resolve();
   private retry: { cancel(): void } | null = null;
 
   constructor(options: FileNodeOptions) {
@@ -98,11 +100,16 @@ export class FileNodeImpl implements FileNode, EventsEnv {
     for (const session of before) if (!owned.has(session.id)) dropSession(core, session);
     for (const effect of answer.effects ?? [])
       if (!core.sessions.has(effect.sessionId ?? 0)) void effectNeeded(core, effect);
-    void this.sweep();
+    this.sweep();
   }
 
-  // What cannot be swept now is swept at the next start.
-  private async sweep(): Promise<void> {
+  /** Clears away what effects of dead nodes left beside their outcome; several nodes may do it at once. */
+  sweep(): void {
+    this.swept = this.swept.then(() => this.sweepOnce());
+  }
+
+  // What cannot be swept now is swept after the next death or start.
+  private async sweepOnce(): Promise<void> {
     const pending = async () => {
       const answer = await this.core.options.coordinator.query({ effects: {} });
       if (answer.error) throw HoldfastError.fromDetail(answer.error);

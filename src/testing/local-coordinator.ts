@@ -1,6 +1,6 @@
 import type { CoordinatorClient, CoordinatorEvents } from "../coordinator/api.js";
+import { answerQuery } from "../coordinator/state-queries.js";
 import type { StateMachine } from "../state/index.js";
-import { ErrorCode } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
 
 /** Where a local coordinator keeps what it has executed. */
@@ -91,32 +91,6 @@ export class LocalCoordinator {
   }
 
   private answer(query: v1.IStateQuery): v1.IStateAnswer {
-    const { state } = this;
-    const answer: v1.IStateAnswer = { revision: this.index };
-    if (query.sessionId) {
-      const session = state.session(query.sessionId);
-      if (session === undefined)
-        return { error: { code: ErrorCode.UNKNOWN_SESSION, message: `no session ${query.sessionId}` } };
-      answer.sessions = [session];
-      answer.handles = [...state.handlesOfSession(query.sessionId)];
-      answer.effects = [...state.effects()].filter((effect) => effect.sessionId === query.sessionId);
-    } else if (query.owned) {
-      const { node, incarnation } = query.owned;
-      answer.sessions = [...state.sessionsOf(node ?? "")].filter(
-        (session) => session.ownerIncarnation === incarnation,
-      );
-      answer.effects = [...state.effects()].filter(
-        (effect) => effect.owner === node && effect.ownerIncarnation === incarnation,
-      );
-    } else if (query.nodes) answer.nodes = [...state.nodes()];
-    else if (query.cluster) {
-      answer.cluster = state.cluster();
-      answer.members = [...state.members()];
-    } else if (query.effects) answer.effects = [...state.effects()];
-    else if (query.slot) {
-      const slot = state.slot(query.slot.sessionId ?? 0, query.slot.slot ?? 0);
-      answer.slots = slot === undefined ? [] : [slot];
-    }
-    return v1.StateAnswer.decode(v1.StateAnswer.encode(answer).finish());
+    return v1.StateAnswer.decode(v1.StateAnswer.encode(answerQuery(query, this.state, this.index)).finish());
   }
 }
