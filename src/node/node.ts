@@ -4,7 +4,6 @@ import { EventRing } from "./admin/event-ring.js";
 import type { NodeConfig } from "./config.js";
 import { prepareDataFolder, writePidFile } from "./data-folder.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
-import { DiskSpace } from "./disk-space.js";
 import { GrpcServer } from "./grpc-server.js";
 import { HealthChecks } from "./health.js";
 import { addHealthChecks } from "./health-checks.js";
@@ -26,7 +25,7 @@ import {
   type ProcessLog,
   type Runtime,
 } from "../runtime/index.js";
-import { FORMAT_VERSION } from "../storage/index.js";
+import { DiskGuard, FORMAT_VERSION, folderSpace } from "../storage/index.js";
 import { limits } from "../wire/limits.js";
 import { services } from "../wire/services.js";
 
@@ -124,9 +123,16 @@ async function assemble(
   undo.add("pid file", writePidFile(config.data));
   log.info({ roles: config.roles, options: config.options }, "starting");
 
-  const space = new DiskSpace(config.data, config.options.diskLowBytes);
+  const { diskLowBytes, diskReserveBytes } = config.options;
+  const space = new DiskGuard(folderSpace(config.data), runtime, {
+    fullBytes: diskLowBytes,
+    recoveredBytes: diskLowBytes * 2 + 1,
+    reserveBytes: diskReserveBytes,
+  });
   undo.add("watching the disk's space", () => space.stop());
-  const part = await startReplica(config, runtime, storage, () => space.low, fatal);
+  // Not awaited: setting the reserve aside may take a while, and a disk that cannot be asked shows itself by its writes.
+  void space.start();
+  const part = await startReplica(config, runtime, storage, () => space.full, fatal);
   const { replica } = part;
   undo.add("replica", () => replica.stop());
   const events = new EventRing(limits.eventsKeptMax);

@@ -4,7 +4,8 @@ import type { Replica } from "../replica/api.js";
 import type { Runtime } from "../runtime/index.js";
 import { createStateMachine } from "../state/index.js";
 import type { NodeStorage } from "../storage/index.js";
-import { GrpcTransport } from "../transport/index.js";
+import { DISK_REFUSED, GrpcTransport } from "../transport/index.js";
+import type { HoldfastError } from "../wire/errors.js";
 import type { NodeConfig } from "./config.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 import { channelCredentials } from "./credentials.js";
@@ -66,7 +67,15 @@ export async function startReplica(
     createTransport(events) {
       transport = new GrpcTransport({
         self: identity,
-        events,
+        events: {
+          onFrames: (from, frames) => events.onFrames(from, frames),
+          onConnected: (peer) => events.onConnected(peer),
+          onDisconnected: (peer, reason) => events.onDisconnected(peer, reason),
+          onSnapshot: (from, first) => events.onSnapshot(from, first),
+          onRefused(_, refusal) {
+            if (refusal.code === DISK_REFUSED) fatal(wiped(config, refusal));
+          },
+        },
         admit: (said) => storage.admitPeer(said),
         scheduler: runtime.scheduler,
         log: runtime.log.child({ part: "transport" }),
@@ -91,4 +100,14 @@ export async function startReplica(
   });
   if (transport === undefined) throw new Error("invariant: the replica made its transport");
   return { replica, peerHandlers: transport.handlers };
+}
+
+/** The peers know this member by another disk: it has forgotten its votes and may not take part under its old identity. */
+function wiped(config: NodeConfig, refusal: HoldfastError): NodeExitError {
+  return new NodeExitError(
+    NODE_EXIT.dataDamaged,
+    `${config.name} is refused by its peers, data folder ${config.data}: ${refusal.message}`,
+    refusal.extras.next ?? "remove the member and add it again",
+    refusal,
+  );
 }

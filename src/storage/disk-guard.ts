@@ -23,9 +23,9 @@ export interface DiskGuardOptions {
 }
 
 export const defaultDiskGuardOptions: DiskGuardOptions = {
-  reserveBytes: 64 * 1024 * 1024,
-  fullBytes: 128 * 1024 * 1024,
-  recoveredBytes: 256 * 1024 * 1024,
+  reserveBytes: 16 * 1024 * 1024,
+  fullBytes: 64 * 1024 * 1024,
+  recoveredBytes: 128 * 1024 * 1024,
   intervalMs: 1000,
   fullIntervalMs: 250,
 };
