@@ -160,6 +160,7 @@ async function assemble(
     replica,
     clock: realClock,
     events,
+    transfers: roles.transfers,
     timeoutMs: config.options.proposalTimeoutMs,
     nodeState: () => nodeState(sources),
   };

@@ -5,6 +5,9 @@ import {
   createCoordinator,
   LEAVING,
   localCoordinatorClient,
+  Transfers,
+  Witness,
+  witnessHandlers,
 } from "../coordinator/index.js";
 import { createFileNode } from "../filenode/file-node.js";
 import { fileServiceHandlers } from "../filenode/grpc-file-service.js";
@@ -34,6 +37,8 @@ export interface RoleParts {
 /** The running roles of a node. */
 export interface Roles {
   readonly coordinator: Coordinator;
+  /** Operations of operators: planned, begun, and driven while this node leads. */
+  readonly transfers: Transfers;
   /** Begins to serve, once the node listens: registration needs the cluster, which needs this node. */
   begin(): void;
   /** Zero before the first registration. */
@@ -69,20 +74,33 @@ export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Ro
     definition: services.Coordinator,
     handlers: coordinatorHandlers(coordinator, runtime.clock),
   });
+  const { hub } = coordinator;
+  const witness = new Witness({ runtime, node: config.name, state: () => replica.state, hub });
+  grpc.add({ name: "Witness", definition: services.Witness, handlers: witnessHandlers(witness) });
+  const transfers = new Transfers({ runtime, replica });
   if (!config.roles.includes("file-node")) {
     return {
       coordinator,
+      transfers,
       begin() {},
       incarnation: () => 0,
       leaseLeftMs: () => undefined,
       withheld: () => "",
-      stop: async () => coordinator.stop(),
+      stop: async () => {
+        transfers.stop();
+        coordinator.stop();
+      },
     };
   }
-  return startFileNode(parts, grpc, coordinator);
+  return startFileNode(parts, grpc, coordinator, transfers);
 }
 
-async function startFileNode(parts: RoleParts, grpc: GrpcServer, coordinator: Coordinator): Promise<Roles> {
+async function startFileNode(
+  parts: RoleParts,
+  grpc: GrpcServer,
+  coordinator: Coordinator,
+  transfers: Transfers,
+): Promise<Roles> {
   const { config, runtime } = parts;
   const { log } = runtime;
   const client = localCoordinatorClient(coordinator);
@@ -114,6 +132,7 @@ async function startFileNode(parts: RoleParts, grpc: GrpcServer, coordinator: Co
   grpc.add({ name: "FileService", definition: services.FileService, handlers: service.handlers });
   return {
     coordinator,
+    transfers,
     begin() {
       lease.start().then(
         () => log.info({ incarnation: lease.incarnation }, "registered"),
@@ -135,6 +154,7 @@ async function startFileNode(parts: RoleParts, grpc: GrpcServer, coordinator: Co
       if (left.error) log.warn({ error: left.error.message }, "sessions could not be given away");
       service.close();
       forwarder.close();
+      transfers.stop();
       coordinator.stop();
     },
   };
