@@ -11,6 +11,9 @@ import type { OwnedSession } from "./sessions.js";
 export type { FileNodeOptions } from "./core.js";
 
 const UNFINISHED_RETRY_MS = 500;
+const LOAD_RETRY_MS = 200;
+/** What runs may take so long at an orderly stop; a hung share must not keep the process. */
+const STOP_DRAIN_MS = 2000;
 
 /**
  * A file node behind one door: access protocols open channels, the coordinator holds the state, the shares hold the
@@ -45,11 +48,11 @@ export class FileNodeImpl implements FileNode, EventsEnv {
       },
       onResync: () => {
         this.core.pending.resync();
-        void this.load().catch((error: unknown) => this.loadFailed(error));
+        void this.loadUntilDone();
       },
     });
     this.armRetry();
-    await this.load();
+    await this.loadUntilDone();
   }
 
   connect(peer: PeerInfo, notify: (response: v1.IFileResponse) => void): FileChannel {
@@ -68,7 +71,11 @@ export class FileNodeImpl implements FileNode, EventsEnv {
     this.core.stopping = true;
     for (const channel of this.channels.values())
       channel.notify({ id: 0, notice: { closing: `${this.core.node} is stopping` } });
-    await Promise.all([...this.core.sessions.values()].map((session) => session.running.drained()));
+    const drained = Promise.all([...this.core.sessions.values()].map((session) => session.running.drained()));
+    const late = new Promise<void>((resolve) => {
+      this.core.options.runtime.scheduler.after(STOP_DRAIN_MS, resolve);
+    });
+    await Promise.race([drained, late]);
     this.endWatch();
     this.endLost();
     this.retry?.cancel();
@@ -81,6 +88,24 @@ export class FileNodeImpl implements FileNode, EventsEnv {
 
   dismiss(session: OwnedSession, notice: v1.INotice): void {
     this.channelOf(session)?.notify({ id: 0, notice });
+  }
+
+  // Without what it owns a node serves nobody whom it inherited: it asks until it is told.
+  private async loadUntilDone(): Promise<void> {
+    for (;;) {
+      try {
+        return await this.load();
+      } catch (error) {
+        this.core.options.runtime.log.warn(
+          { error: String(error) },
+          "what this node owns cannot be loaded yet",
+        );
+        if (this.core.stopping) return;
+        await new Promise<void>((resolve) => {
+          this.core.options.runtime.scheduler.after(LOAD_RETRY_MS, resolve);
+        });
+      }
+    }
   }
 
   // Everything that this incarnation owns, with the effects that belong to no session that is still there.
@@ -132,10 +157,6 @@ export class FileNodeImpl implements FileNode, EventsEnv {
       for (const effect of this.core.takeUnfinished()) void effectNeeded(this.core, effect);
       this.armRetry();
     });
-  }
-
-  private loadFailed(error: unknown): void {
-    this.core.options.runtime.log.warn({ error: String(error) }, "what this node owns could not be loaded");
   }
 }
 

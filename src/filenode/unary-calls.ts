@@ -44,7 +44,8 @@ export class UnaryCalls {
     onStarted: (cancel: () => void) => void = () => {},
   ): Promise<v1.IFileResponse> {
     checkContext(context);
-    const id = -++this.nextId;
+    // Beyond what streams count to: the call may share a channel with one.
+    const id = UNARY_IDS + ++this.nextId;
     for (let tries = 1; ; tries++) {
       const channel = await this.channel(peer, context);
       onStarted(() => void channel.call({ id: 0, cancel: { callId: id } }));
@@ -52,7 +53,7 @@ export class UnaryCalls {
       if (thin?.channel === channel) thin.running += 1;
       const response = await channel.call({ ...request, id, context });
       if (thin?.channel === channel) this.ended(context.sessionId ?? 0, thin);
-      if (!response.error) return response;
+      if (!response.error) return { ...response, id: request.id ?? 0 };
       // The session was taken up elsewhere since its last call here; this call asks for it back.
       if (response.error.code === ErrorCode.NOT_OWNER && thin !== undefined && tries === 1) {
         this.drop(context.sessionId ?? 0, thin);
@@ -120,6 +121,7 @@ export class UnaryCalls {
   }
 }
 
+const UNARY_IDS = 2 ** 48;
 const NEVER: Timer = { cancel: () => {} };
 
 function checkContext(context: v1.ICallContext): void {
