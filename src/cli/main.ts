@@ -1,3 +1,4 @@
+import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import { HoldfastError } from "../wire/errors.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
@@ -23,6 +24,9 @@ export async function run(argv: readonly string[]): Promise<number> {
     return exitCodeOf(error);
   }
 }
+
+// What grpc-js writes to stderr on its own comes back as an error, in our words.
+setLogVerbosity(logVerbosity.NONE);
 
 // A reader that went away (`holdfast events | head`) is no failure of ours.
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {

@@ -150,10 +150,10 @@ async function assemble(
     config,
     replica,
     loopDelay,
-    incarnation: roles.incarnation,
+    incarnation: () => roles.incarnation(),
     formatVersion: FORMAT_VERSION,
-    leaseLeftMs: roles.leaseLeftMs,
-    withheld: roles.withheld,
+    leaseLeftMs: () => roles.leaseLeftMs(),
+    withheld: () => roles.withheld(),
     stopping: () => stopping,
   };
   const admin = {
@@ -170,7 +170,7 @@ async function assemble(
     replica,
     loopDelay,
     name: config.name,
-    leaseLeftMs: roles.leaseLeftMs,
+    leaseLeftMs: () => roles.leaseLeftMs(),
     logLinesDropped: () => log.droppedLines(),
   });
   addHealthChecks(health, { ...sources, timeoutMs: config.options.readyTimeoutMs });

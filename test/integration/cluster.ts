@@ -24,17 +24,17 @@ export async function until<T>(
   check: () => Promise<T> | T,
 ): Promise<NonNullable<T>> {
   const deadline = Date.now() + withinMs;
-  let last: unknown;
+  let last = "";
   for (;;) {
     try {
       const value = await check();
       if (value) return value as NonNullable<T>;
-      last = undefined;
+      last = "";
     } catch (error) {
-      last = error;
+      last = error instanceof Error ? error.message : String(error);
     }
     if (Date.now() > deadline)
-      throw new Error(`not within ${withinMs} ms: ${what}${last ? ` (${String(last)})` : ""}`);
+      throw new Error(`not within ${withinMs} ms: ${what}${last === "" ? "" : ` (${last})`}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
