@@ -117,12 +117,6 @@ async function assemble(
   const http: HttpServer = await startHttpServer(config.listen.http, { health, metrics: () => metrics() });
   undo.add("HTTP", () => http.close());
 
-  const storage = await openNodeStorage(config, runtime);
-  undo.add("database", () => storage.close());
-  storage.onFailure((error) => fatal(diskFailure(config, error)));
-  undo.add("pid file", writePidFile(config.data));
-  log.info({ roles: config.roles, options: config.options }, "starting");
-
   const { diskLowBytes, diskReserveBytes } = config.options;
   const space = new DiskGuard(folderSpace(config.data), runtime, {
     fullBytes: diskLowBytes,
@@ -130,8 +124,15 @@ async function assemble(
     reserveBytes: diskReserveBytes,
   });
   undo.add("watching the disk's space", () => space.stop());
-  // Not awaited: setting the reserve aside may take a while, and a disk that cannot be asked shows itself by its writes.
-  void space.start();
+  // Before the database: on a full disk even opening it needs the room that the reserve gives back.
+  await space.start();
+
+  const storage = await openNodeStorage(config, runtime);
+  undo.add("database", () => storage.close());
+  storage.onFailure((error) => fatal(diskFailure(config, error)));
+  undo.add("pid file", writePidFile(config.data));
+  log.info({ roles: config.roles, options: config.options }, "starting");
+
   const part = await startReplica(config, runtime, storage, () => space.full, fatal);
   const { replica } = part;
   undo.add("replica", () => replica.stop());
