@@ -66,7 +66,8 @@ export function nodeState(sources: StateSources): v1.INodeState {
           : "degraded",
     uptimeMs: Math.round(process.uptime() * 1_000),
     sessionsOwned: count(replica.state.sessionsOf(config.name)),
-    leaseLeftMs: Math.round(lease ?? 0),
+    // A lease that was never held ended at minus infinity, which no wire carries.
+    leaseLeftMs: Number.isFinite(lease) ? Math.round(lease ?? 0) : 0,
     lastElectionCause: status.lastElectionCause,
     rssBytes: process.memoryUsage.rss(),
     clusterTimeMs: Math.round(replica.clusterTimeMs()),
