@@ -42,6 +42,7 @@ const ALLOWED = new Map<Body, readonly Check[]>([
   ["useHandle", [...fenced, checks.guid("handleId")]],
   ["setDisposition", handle],
   ["lock", [...handle, checks.count("elements", 1, limits.lockElementsMax)]],
+  ["lockPrepared", [checks.node("node")]],
   ["cancelPending", request],
   ["ackLease", [...fenced, checks.guid("clientGuid"), checks.guid("key")]],
   ["breakLeases", [...fenced, checks.guid("handleId"), ...checks.labels("operation")]],
