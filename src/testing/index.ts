@@ -3,6 +3,7 @@
  * whoever builds on Holdfast or on its consensus core; nothing here runs in production.
  */
 export * from "./checkers/index.js";
+export * from "./cluster-world/index.js";
 export * from "./core-world/index.js";
 export * from "./linearizability/index.js";
 export { MemoryShare } from "./memory-share.js";

@@ -42,8 +42,12 @@ export function tryInProcess(mutant: Mutant, secondsMax: number): Promise<Killed
   const watch = setInterval(() => {
     if (Date.now() - heardAt > SILENCE_MAX_MS) child.kill("SIGKILL");
   }, 1000);
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     child.on("close", (code) => {
+      if (code !== 0 && code !== null) {
+        reject(new Error(`the process that tried ${mutant.name} ended with code ${code}`));
+        return;
+      }
       clearInterval(watch);
       const { name, lesson, description } = mutant;
       const silent = Date.now() - heardAt > SILENCE_MAX_MS;
@@ -52,7 +56,7 @@ export function tryInProcess(mutant: Mutant, secondsMax: number): Promise<Killed
           name,
           lesson,
           description,
-          killer: silent ? "never ending seed" : `exit code ${code}`,
+          killer: silent ? "never ending seed" : null,
           message: "",
           world: last.world ?? "",
           seed: last.seed ?? 0,

@@ -1,4 +1,5 @@
 import { CORE_SITUATIONS, runCore } from "../../src/testing/core-world/index.js";
+import { CLUSTER_SITUATIONS, runCluster } from "../../src/testing/cluster-world/index.js";
 import type { RunReport } from "../../src/testing/run-report.js";
 
 /** A world that seeds can be run in. */
@@ -19,4 +20,12 @@ export const coreWorld: World = {
   run: (seed, sink = null) => runCore(seed, sink),
 };
 
-export const WORLDS: readonly World[] = [coreWorld];
+/** The whole product but gRPC and RocksDB: slower, and with files, leases, takeovers and the client library. */
+export const clusterWorld: World = {
+  name: "cluster",
+  situations: CLUSTER_SITUATIONS,
+  seedsForSituations: 100,
+  run: (seed, sink = null) => runCluster(seed, sink),
+};
+
+export const WORLDS: readonly World[] = [coreWorld, clusterWorld];

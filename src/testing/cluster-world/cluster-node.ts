@@ -1,0 +1,212 @@
+import { coordinatorDefaults, createCoordinator, localCoordinatorClient } from "../../coordinator/index.js";
+import { createFileNode } from "../../filenode/file-node.js";
+import { type HeartbeatNetwork, LeaseKeeper } from "../../filenode/lease-keeper.js";
+import type { Coordinator } from "../../coordinator/index.js";
+import type { KvStore } from "../../runtime/api.js";
+import { createReplica, type ReplicaConfig, replicaDefaults } from "../../replica/index.js";
+import type { ReplicaNode } from "../../replica/replica.js";
+import { createStateMachine, type StateMachine } from "../../state/index.js";
+import { FOUNDED_AT, NodeStorage } from "../../storage/index.js";
+import type { v1 } from "../../wire/index.js";
+import type { MemoryShare } from "../memory-share.js";
+import {
+  SimClock,
+  SimDisk,
+  type SimNetwork,
+  type SimPeerNetwork,
+  SimProcess,
+  type Simulation,
+} from "../sim/index.js";
+import { type ShareTimes, processVfs } from "./sim-vfs.js";
+import type { SimStreams } from "./stream-network.js";
+
+/** What the nodes of one cluster share. */
+export interface ClusterParts {
+  readonly sim: Simulation;
+  readonly network: SimNetwork<() => void>;
+  readonly peers: SimPeerNetwork;
+  readonly streams: SimStreams;
+  readonly share: MemoryShare;
+  readonly shareTimes: ShareTimes;
+  readonly members: readonly v1.IMemberRecord[];
+  readonly replica: Partial<ReplicaConfig>;
+  node(name: string): ClusterNode | undefined;
+  /** A node's process ended by itself: its disk failed. */
+  died(node: ClusterNode, reason: string): void;
+}
+
+/** Where a node is reached. */
+export function addressOf(id: number): string {
+  return `10.0.0.${id}:7401`;
+}
+
+/** One node with both roles: disk, clock, and a process that comes and goes. */
+export class ClusterNode {
+  readonly name: string;
+  readonly disk: SimDisk;
+  readonly clock: SimClock;
+  life = 0;
+  process: SimProcess | null = null;
+  replica: ReplicaNode | null = null;
+  coordinator: Coordinator | null = null;
+  lease: LeaseKeeper | null = null;
+  machine: StateMachine | null = null;
+  diskLow = false;
+  paused = false;
+
+  constructor(
+    readonly id: number,
+    private readonly parts: ClusterParts,
+    rate: number,
+  ) {
+    const { sim } = parts;
+    this.name = `n${id}`;
+    this.disk = new SimDisk(sim, sim.seeds.stream(`disk ${id}`));
+    this.clock = new SimClock(sim, rate, 1_000 * id);
+  }
+
+  get running(): boolean {
+    return this.process !== null;
+  }
+
+  /** Starts a process; what goes wrong on the way ends it. */
+  start(): void {
+    if (this.process !== null) return;
+    this.life++;
+    const { sim } = this.parts;
+    const process = new SimProcess(sim, this.clock, sim.seeds.stream(`process ${this.id}.${this.life}`));
+    this.process = process;
+    this.boot(process).catch((error: unknown) => {
+      if (process.alive)
+        this.parts.died(this, error instanceof Error ? (error.stack ?? error.message) : String(error));
+    });
+  }
+
+  private async boot(process: SimProcess): Promise<void> {
+    const { parts, name, id } = this;
+    const runtime = process.runtime();
+    const storage = await NodeStorage.open(boundStore(this.disk.store(), process), runtime);
+    if (storage.identity === null) {
+      const voters = parts.members.map(({ raftId }) => raftId ?? 0);
+      const conf = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+      await storage.initialise({ clusterId: "sim", name, raftId: id, incarnation: 1 }, conf, FOUNDED_AT);
+    }
+    const replica = await createReplica({
+      runtime,
+      config: {
+        ...replicaDefaults,
+        raftId: id,
+        name,
+        clusterId: "sim",
+        initialMembers: parts.members,
+        shares: [{ name: "demo", continuouslyAvailable: true, scaleOut: true }],
+        ...parts.replica,
+      },
+      storage,
+      createTransport: (events) => parts.peers.join(id, this.life, process, events),
+      createStateMachine: () => {
+        this.machine = createStateMachine();
+        return this.machine;
+      },
+      diskLow: () => this.diskLow,
+      onFatal: (reason) => {
+        if (process.alive) parts.died(this, reason);
+      },
+    });
+    this.replica = replica;
+    const coordinator = createCoordinator({
+      runtime,
+      replica,
+      config: { ...coordinatorDefaults, raftId: id, name, clusterId: "sim" },
+    });
+    this.coordinator = coordinator;
+    const client = localCoordinatorClient(coordinator);
+    const shares = new Map([["demo", this.vfs(process)]]);
+    const lease = new LeaseKeeper({
+      runtime,
+      coordinator: client,
+      network: this.heartbeats(process),
+      shares,
+      node: { name, grpcAddress: addressOf(id), httpAddress: "", labels: {}, shares: ["demo"] },
+      nextIncarnation: () => storage.nextFileNodeIncarnation(),
+      onRegistered: () => fileNode.start(),
+    });
+    this.lease = lease;
+    const fileNode = createFileNode({ node: name, runtime, coordinator: client, lease, shares });
+    parts.streams.listen(addressOf(id), { place: id, process, fileNode });
+    await lease.start();
+  }
+
+  private vfs(process: SimProcess): ReturnType<typeof processVfs> {
+    const { sim, share, shareTimes } = this.parts;
+    return processVfs(
+      sim,
+      sim.seeds.stream(`share ${this.id}.${this.life}`),
+      share,
+      this.name,
+      process,
+      shareTimes,
+    );
+  }
+
+  private heartbeats(process: SimProcess): HeartbeatNetwork {
+    const { parts, id } = this;
+    let listener: (coordinator: string, response: v1.IHeartbeatResponse) => void = () => undefined;
+    return {
+      setCoordinators: () => undefined,
+      onResponse: (to) => {
+        listener = to;
+      },
+      close: () => undefined,
+      send: (name, request) => {
+        const target = parts.node(name);
+        if (target === undefined || !process.alive) return;
+        const answer = (): void => {
+          const { coordinator, process: server } = target;
+          if (coordinator === null || server === null) return;
+          server.bind(() => {
+            const response = coordinator.heartbeat(request);
+            parts.network.send(
+              target.id,
+              id,
+              process.bind(() => listener(name, response)),
+            );
+          })();
+        };
+        parts.network.send(id, target.id, answer);
+      },
+    };
+  }
+
+  /** The process ends; with the power gone too, unsynced writes are lost, those of the share that lay in its cache too. */
+  crash(powerLost: boolean): void {
+    if (this.process === null) return;
+    this.process.end();
+    this.process = null;
+    this.parts.streams.listen(addressOf(this.id), null);
+    this.replica?.abandon();
+    this.replica = null;
+    this.coordinator = null;
+    this.lease = null;
+    this.machine = null;
+    this.paused = false;
+    this.disk.crash(powerLost);
+    if (powerLost) this.parts.share.loseUnsyncedOf(this.name, this.disk.prng);
+  }
+
+  pause(paused: boolean): void {
+    if (this.process === null || this.paused === paused) return;
+    this.paused = paused;
+    this.process.pause(paused);
+  }
+}
+
+/** Completions of the disk reach a process when it runs. */
+function boundStore(store: KvStore, process: SimProcess): KvStore {
+  return {
+    write: (ops, options, done) => store.write(ops, options, process.bind(done)),
+    get: (key) => store.get(key),
+    iterate: (from, to) => store.iterate(from, to),
+    close: () => store.close(),
+  };
+}

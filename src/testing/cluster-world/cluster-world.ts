@@ -1,0 +1,286 @@
+import type { ClientNetwork } from "../../client/transport-api.js";
+import type { v1 } from "../../wire/index.js";
+import { ElectionSafety, ExactlyOnce, LockExclusion, Ownership, StateDigest } from "../checkers/index.js";
+import { MemoryShare } from "../memory-share.js";
+import {
+  CALM,
+  SimClock,
+  SimNetwork,
+  SimPeerNetwork,
+  SimProcess,
+  Simulation,
+  Violation,
+} from "../sim/index.js";
+import { ClusterClient, type Place, RECORD_BYTES, text } from "./cluster-client.js";
+import { ClusterFaults } from "./cluster-faults.js";
+import { addressOf, ClusterNode, type ClusterParts } from "./cluster-node.js";
+import { type ClusterSettings, drawClusterSettings } from "./cluster-settings.js";
+import { SimStreams } from "./stream-network.js";
+
+/** Virtual time within which a healed cluster must serve everybody again. */
+export const CLUSTER_BOUND_US = 60_000_000;
+/** Network places of clients, apart from the nodes' ids. */
+const CLIENT_PLACE = 100;
+
+type NameState = "creating" | "there" | "removing" | "gone";
+
+/**
+ * The whole product but gRPC and RocksDB: replica, state machine, storage, coordinator, leases, file nodes and the
+ * client library, on simulated disks, clocks, links and a shared directory in memory.
+ */
+export class ClusterWorld implements ClusterParts {
+  readonly sim: Simulation;
+  readonly settings: ClusterSettings;
+  readonly network: SimNetwork<() => void>;
+  readonly peers: SimPeerNetwork;
+  readonly streams: SimStreams;
+  readonly share: MemoryShare;
+  readonly shareTimes;
+  readonly members: readonly v1.IMemberRecord[];
+  readonly replica;
+  readonly nodes: ClusterNode[] = [];
+  readonly clients: ClusterClient[] = [];
+  readonly locks = new LockExclusion();
+  readonly addresses: readonly string[];
+  private readonly elections = new ElectionSafety();
+  private readonly digests = new StateDigest();
+  private readonly ownership = new Ownership();
+  private readonly appends = new ExactlyOnce();
+  private readonly appendAt = new Map<string, number | null>();
+  private readonly names = new Map<string, NameState>();
+  private readonly places_ = new Map<string, Place>();
+  private readonly faults: ClusterFaults;
+  private readonly checkedAt = new Map<number, number>();
+  private failure: unknown = null;
+  hostile = true;
+  writes = 0;
+  reads = 0;
+
+  constructor(seed: number) {
+    this.sim = new Simulation(seed);
+    const { seeds } = this.sim;
+    const settings = drawClusterSettings(seeds.stream("swarm"));
+    this.settings = settings;
+    this.network = new SimNetwork(this.sim, seeds.stream("network"), (_from, _to, run) => run());
+    this.network.faults = { ...CALM, delayMeanUs: settings.networkDelayMeanUs, lossRate: settings.lossRate };
+    this.peers = new SimPeerNetwork(this.sim, this.network);
+    this.streams = new SimStreams(this.sim, this.network, seeds.stream("streams"));
+    this.streams.delayMeanUs = settings.networkDelayMeanUs;
+    this.streams.refuseRate = settings.refuseRate;
+    this.share = new MemoryShare(() => Math.floor(this.sim.nowUs / 1000));
+    this.shareTimes = { meanUs: settings.shareMeanUs, hungUntilUs: 0 };
+    const ids = Array.from({ length: settings.nodes }, (_, i) => i + 1);
+    this.addresses = ids.map(addressOf);
+    this.members = ids.map((raftId) => ({
+      raftId,
+      name: `n${raftId}`,
+      incarnation: 1,
+      grpcAddress: addressOf(raftId),
+    }));
+    this.replica = {
+      compactEntries: settings.compactEntries,
+      compactKeepEntries: Math.min(5_000, Math.floor(settings.compactEntries / 4)),
+      snapshotChunkBytes: settings.snapshotChunkBytes,
+      inflightMessagesMax: settings.inflightMessagesMax,
+    };
+    this.faults = new ClusterFaults(this, seeds.stream("faults"));
+    const clocks = seeds.stream("clocks");
+    for (const id of ids) {
+      const node = new ClusterNode(id, this, 1 + settings.driftMax * (2 * clocks.fraction() - 1));
+      node.disk.faults = settings.kv;
+      this.nodes.push(node);
+    }
+    this.sim.tally.situation(`cluster of ${settings.nodes}`);
+  }
+
+  node(name: string): ClusterNode | undefined {
+    return this.nodes.find((node) => node.name === name);
+  }
+
+  /** Everything that partitions can come between. */
+  places(): number[] {
+    return [...this.nodes.map(({ id }) => id), ...this.clients.map(({ id }) => CLIENT_PLACE + id)];
+  }
+
+  clientNetwork(client: ClusterClient): ClientNetwork {
+    return this.streams.clientNetwork(CLIENT_PLACE + client.id, client.process);
+  }
+
+  pause(us: number): Promise<void> {
+    return new Promise((go) => this.sim.after(us, go));
+  }
+
+  died(node: ClusterNode, reason: string): void {
+    if (!/fsync failure|STORAGE|storage|disk/i.test(reason)) {
+      this.fail(new Violation("node died", `${node.name}: ${reason}`));
+      return;
+    }
+    this.sim.tally.situation("node stopped because its disk failed");
+    node.crash(true);
+    this.faults.restartLater(node);
+  }
+
+  noteCrash(node: ClusterNode): void {
+    if (node.replica?.leader().isLeader === true) this.sim.tally.situation("leader killed");
+    const owned = node.replica === null ? 0 : [...node.replica.state.sessionsOf(node.name)].length;
+    if (owned > 0) this.sim.tally.situation("owner of sessions killed");
+  }
+
+  /** Remembers the first thing that was wrong; it ends the run. */
+  fail(error: unknown): void {
+    this.failure ??= error;
+  }
+
+  guard(check: () => void): void {
+    try {
+      check();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  place(name: string): Place {
+    let place = this.places_.get(name);
+    if (place === undefined) {
+      place = { certain: "", possible: new Set() };
+      this.places_.set(name, place);
+    }
+    return place;
+  }
+
+  appended(value: string, offset: number | null): void {
+    this.appendAt.set(value, offset);
+    if (offset !== null) this.appends.acknowledge(value);
+  }
+
+  named(name: string, state: NameState): void {
+    this.names.set(name, state);
+  }
+
+  /** After each event: what every node says about itself. */
+  private check(): void {
+    for (const node of this.nodes) {
+      const { replica, machine } = node;
+      if (replica === null || machine === null) continue;
+      const { isLeader, term } = replica.leader();
+      if (isLeader) this.elections.leads(node.id, term);
+      const { appliedIndex } = replica;
+      if (this.checkedAt.get(node.id) === appliedIndex) continue;
+      this.checkedAt.set(node.id, appliedIndex);
+      const digest = machine.digest();
+      this.sim.trace.event(this.sim.nowUs, "applied", node.id, appliedIndex, digest, 0);
+      this.digests.observe(node.id, appliedIndex, digest);
+      for (const session of replica.state.sessions()) {
+        const owner = `${session.owner}/${session.ownerIncarnation}`;
+        this.ownership.owns(String(session.id), Number(session.epoch ?? 0), owner);
+        if (Number(session.epoch ?? 0) > 1) this.sim.tally.situation("session changed its owner");
+      }
+    }
+  }
+
+  private async advance(untilUs: number, done: () => boolean = () => false): Promise<void> {
+    await this.sim.runAsyncUntil(untilUs, () => {
+      this.guard(() => this.check());
+      return this.failure !== null || done();
+    });
+    if (this.failure !== null) throw this.failure;
+  }
+
+  /** Faults and work, then work on a healed cluster, then a look at everything that was promised. */
+  async run(): Promise<void> {
+    for (const node of this.nodes) node.start();
+    for (let id = 1; id <= this.settings.clients; id++) {
+      const prng = this.sim.seeds.stream(`client ${id}`);
+      const clock = new SimClock(this.sim, 1, 5_000);
+      const process = new SimProcess(this.sim, clock, this.sim.seeds.stream(`client process ${id}`));
+      const client = new ClusterClient(id, this, process, prng);
+      this.clients.push(client);
+      client.run().catch((error: unknown) => this.fail(error));
+    }
+    this.faults.start();
+    await this.advance(this.settings.safetyUs);
+    this.heal();
+    await this.serveAll();
+    await this.quiesce();
+    this.inspectShare();
+  }
+
+  private heal(): void {
+    this.hostile = false;
+    this.network.faults = CALM;
+    this.network.heal();
+    this.streams.refuseRate = 0;
+    this.shareTimes.hungUntilUs = 0;
+    for (const node of this.nodes) {
+      const { faults } = node.disk;
+      node.disk.faults = { ...faults, stallRate: 0, syncErrorRate: 0 };
+      node.disk.hungUntilUs = 0;
+      node.diskLow = false;
+      node.pause(false);
+      node.start();
+    }
+  }
+
+  /** Every client must get operations done again. */
+  private async serveAll(): Promise<void> {
+    const goals = this.clients.map((client) => client.succeeded + 5);
+    const served = (): boolean => this.clients.every((client, i) => client.succeeded >= (goals[i] as number));
+    const begun = this.sim.nowUs;
+    await this.advance(begun + CLUSTER_BOUND_US, served);
+    if (!served()) {
+      const behind = this.clients
+        .filter((client, i) => client.succeeded < (goals[i] as number))
+        .map(({ id }) => id);
+      throw new Violation(
+        "liveness",
+        `clients ${behind.join(", ")} get nothing done ${CLUSTER_BOUND_US / 1e6} s after the faults`,
+      );
+    }
+    this.sim.tally.situation("everybody served after the faults");
+  }
+
+  private async quiesce(): Promise<void> {
+    for (const client of this.clients) client.stopped = true;
+    const counts = (): string => this.nodes.map(({ replica }) => replica?.appliedIndex ?? -1).join();
+    const deadline = this.sim.nowUs + CLUSTER_BOUND_US;
+    while (this.sim.nowUs < deadline) {
+      await this.advance(this.sim.nowUs + 500_000);
+      const applied = new Set(counts().split(","));
+      const leaders = this.nodes.filter(({ replica }) => replica?.leader().ready);
+      if (applied.size === 1 && !applied.has("-1") && leaders.length === 1) {
+        this.sim.tally.situation("nodes agree after the faults");
+        return;
+      }
+    }
+    throw new Violation("liveness", `the nodes have applied ${counts()} and do not agree`);
+  }
+
+  /** What the clients were promised, compared with what lies in the share. */
+  private inspectShare(): void {
+    const files = this.share.root.names ?? new Map<string, { readonly data: Uint8Array }>();
+    for (const [name, state] of this.names) {
+      if (state === "there" && !files.has(name)) {
+        throw new Violation("acknowledged write lost", `file ${name} was created and is not there`);
+      }
+      if (state === "gone" && files.has(name)) {
+        throw new Violation("acknowledged write lost", `file ${name} was removed and is there`);
+      }
+    }
+    const data = files.get("log")?.data ?? new Uint8Array();
+    for (let offset = 0; offset + RECORD_BYTES <= data.length; offset += RECORD_BYTES) {
+      const value = text(data.subarray(offset, offset + RECORD_BYTES));
+      if (!this.appendAt.has(value)) {
+        throw new Violation("file contents", `the log holds "${value}" at ${offset}, which nobody appended`);
+      }
+      this.appends.executes(value, `offset ${offset}`);
+      const told = this.appendAt.get(value);
+      if (typeof told === "number" && told !== offset) {
+        throw new Violation(
+          "file contents",
+          `append ${value} was answered with offset ${told} and stands at ${offset}`,
+        );
+      }
+    }
+    this.appends.finish();
+  }
+}

@@ -1,0 +1,151 @@
+import type { PeerEvents, PeerTarget, SnapshotSource, Transport } from "../../transport/api.js";
+import { v1 } from "../../wire/index.js";
+import type { SimNetwork } from "./network.js";
+import type { SimProcess } from "./sim-process.js";
+import type { Simulation } from "./simulation.js";
+
+/** What a peer link carries: the frames of one turn, encoded, so that members share nothing that a wire would not carry. */
+interface PeerPacket {
+  readonly frames: readonly Uint8Array[];
+  /** Frames of an earlier process are refused, as by the handshake of a real link. */
+  readonly senderLife: number;
+}
+
+interface Endpoint {
+  readonly id: number;
+  readonly life: number;
+  readonly process: SimProcess;
+  readonly events: PeerEvents;
+  readonly up: Set<number>;
+  peers: readonly PeerTarget[];
+  outgoing: Map<number, Uint8Array[]>;
+}
+
+/** How long a dial takes, and how often links are looked at. */
+const LINK_CHECK_US = 20_000;
+
+/** The peer transport over a simulated network: batches a turn, links that break and come back, snapshots in chunks. */
+export class SimPeerNetwork {
+  private readonly endpoints = new Map<number, Endpoint>();
+
+  constructor(
+    private readonly sim: Simulation,
+    private readonly network: SimNetwork<() => void>,
+  ) {
+    this.checkLinks();
+  }
+
+  /** Makes the transport of one process of a member. */
+  join(id: number, life: number, process: SimProcess, events: PeerEvents): Transport {
+    const endpoint: Endpoint = {
+      id,
+      life,
+      process,
+      events,
+      up: new Set(),
+      peers: [],
+      outgoing: new Map(),
+    };
+    this.endpoints.set(id, endpoint);
+    return {
+      setPeers: (peers) => {
+        endpoint.peers = peers;
+      },
+      send: (to, frame) => {
+        const bytes = v1.PeerFrame.encode(frame).finish();
+        const waiting = endpoint.outgoing.get(to);
+        if (waiting === undefined) endpoint.outgoing.set(to, [bytes]);
+        else waiting.push(bytes);
+      },
+      flush: () => this.flush(endpoint),
+      sendSnapshot: (to, source) => this.sendSnapshot(endpoint, to, source),
+      close: () => {
+        if (this.endpoints.get(id) === endpoint) this.endpoints.delete(id);
+        return Promise.resolve();
+      },
+    };
+  }
+
+  /** A packet has come through the network. */
+  private deliver(from: number, to: number, packet: PeerPacket): void {
+    const target = this.endpoints.get(to);
+    const sender = this.endpoints.get(from);
+    if (target === undefined || !target.process.alive) return;
+    if (sender?.life !== packet.senderLife) {
+      this.sim.tally.situation("frame of an earlier process dropped");
+      return;
+    }
+    target.process.bind(() => {
+      const frames = packet.frames.map((bytes) => v1.PeerFrame.decode(bytes));
+      target.events.onFrames(from, frames);
+    })();
+  }
+
+  private flush(endpoint: Endpoint): void {
+    const { outgoing } = endpoint;
+    if (outgoing.size === 0) return;
+    endpoint.outgoing = new Map();
+    if (!endpoint.process.alive) return;
+    for (const [to, frames] of outgoing) {
+      const packet = { frames, senderLife: endpoint.life };
+      this.network.send(endpoint.id, to, () => this.deliver(endpoint.id, to, packet));
+    }
+  }
+
+  private reachable(from: Endpoint, to: number): boolean {
+    const target = this.endpoints.get(to);
+    if (target === undefined || !target.process.alive) return false;
+    return !this.network.isBlocked(from.id, to) && !this.network.isBlocked(to, from.id);
+  }
+
+  /** A process that ended breaks its links at once; a partition is noticed by keepalives, a little later. */
+  private checkLinks(): void {
+    for (const endpoint of this.endpoints.values()) {
+      if (!endpoint.process.alive) continue;
+      const wanted = new Set([...endpoint.peers.map((peer) => peer.raftId), ...endpoint.up]);
+      for (const peer of wanted) {
+        if (peer === endpoint.id) continue;
+        const now = this.reachable(endpoint, peer);
+        if (now === endpoint.up.has(peer)) continue;
+        if (now) endpoint.up.add(peer);
+        else endpoint.up.delete(peer);
+        const { events } = endpoint;
+        const tell = now ? () => events.onConnected(peer) : () => events.onDisconnected(peer, "link broken");
+        this.sim.after(1, endpoint.process.bind(tell));
+      }
+    }
+    this.sim.after(LINK_CHECK_US, () => this.checkLinks());
+  }
+
+  private pause(us: number): Promise<void> {
+    return new Promise((resolve) => this.sim.after(us, resolve));
+  }
+
+  private async sendSnapshot(from: Endpoint, to: number, source: SnapshotSource): Promise<boolean> {
+    const target = this.endpoints.get(to);
+    const usable = (): boolean =>
+      from.process.alive && this.endpoints.get(to) === target && this.reachable(from, to);
+    try {
+      const first = await source.next();
+      await this.pause(500);
+      if (target === undefined || !usable()) return false;
+      const sink = target.events.onSnapshot(from.id, first);
+      if (sink === null) return false;
+      for (let chunk = first; ; chunk = await source.next()) {
+        const copy = v1.SnapshotChunk.decode(v1.SnapshotChunk.encode(chunk).finish());
+        if (Number(copy.sequence) >= sink.nextSequence) await sink.chunk(copy);
+        await this.pause(300);
+        if (!usable()) {
+          this.sim.tally.fault("snapshot stream broken");
+          if (target.process.alive) sink.abort("link broken");
+          return false;
+        }
+        if (chunk.last) return await sink.finish();
+      }
+    } catch {
+      return false;
+    } finally {
+      source.close();
+    }
+  }
+}
