@@ -65,7 +65,8 @@ function handleAnswer(state: StateView, id: Uint8Array, revision: number): v1.IS
 
 function keyAnswer(state: StateView, key: string, revision: number): v1.IStateAnswer {
   const record = state.key(key);
-  if (record !== undefined) return { revision, keys: [record] };
+  if (record !== undefined)
+    return { revision, keys: [record], effects: [...state.effects()].filter((effect) => effect.key === key) };
   return { revision, error: errorDetail(ErrorCode.UNKNOWN_KEY, `there is no key ${key}`) };
 }
 
