@@ -32,3 +32,13 @@ export function peerTargets(
   }
   return targets;
 }
+
+/**
+ * The place of `self` among the voters that could follow `leader`, from zero, going round the ids: everybody who sees
+ * the leader die agrees who tries first. -1 for a member without a vote.
+ */
+export function rankAfter(leader: RaftId, self: RaftId, conf: ConfState): number {
+  const voters = [...new Set([...conf.voters, ...conf.votersOutgoing])].filter((id) => id !== leader);
+  const ring = [...voters.filter((id) => id > leader), ...voters.filter((id) => id < leader)];
+  return ring.indexOf(self);
+}

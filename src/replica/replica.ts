@@ -27,7 +27,7 @@ import { LeaderDuties } from "./leader-duties.js";
 import { problemsOf, waitedFor } from "./problems.js";
 import { Outbox } from "./outbox.js";
 import { PeerInbox } from "./peer-inbox.js";
-import { peerTargets } from "./peers.js";
+import { peerTargets, rankAfter } from "./peers.js";
 import { ProposalFlow } from "./proposal-flow.js";
 import { outcomeUnknown, ProposalBook, type ProposalDone } from "./proposals.js";
 import { ReadBarriers } from "./reads.js";
@@ -153,8 +153,12 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.receiver = new SnapshotReceiver(storage, (message, s) => this.snapshotArrived(message, s), this.log);
     this.hint = new ElectionHint(
       {
+        nowMs: () => this.clock.monotonicMs(),
         leaderId: () => this.role.leaderId,
+        rankAfter: (leader) => rankAfter(leader, this.raftId, this.position.confState),
+        situation: () => this.raft.status(),
         isConnected: (peer) => this.inbox.isConnected(peer),
+        forgetLeader: () => this.raft.forgetLeader(),
         campaign: (cause) => this.campaign(cause),
         stopped: () => this.stopping || this.dead !== null || this.role.isLeader,
       },
@@ -353,7 +357,6 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private campaign(cause: string): void {
     if (this.dead !== null || this.stopping) return;
     this.campaignCause = cause;
-    this.raft.forgetLeader();
     this.raft.campaign();
     this.schedule();
   }
