@@ -28,7 +28,9 @@ export function beginEffect(tx: Tx, command: v1.IBeginEffect): v1.ICommandResult
     if (!("handle" in found)) return failed(found);
     ({ session, handle } = found);
   } else {
-    const owner = checkFence(tx, command.fence);
+    // A new owner fences before it says that it has taken over.
+    const whileTakenOver = given.kind === v1.EffectKind.EFFECT_FENCE;
+    const owner = checkFence(tx, command.fence, { whileTakenOver });
     if (!(owner instanceof SessionRow)) return failed(owner);
     session = owner;
   }

@@ -43,6 +43,7 @@ const RULES: Record<v1.EffectKind, Rule> = {
   [v1.EffectKind.EFFECT_APPEND]: mayChangeData,
   [v1.EffectKind.EFFECT_MKDIR]: mayMakeDirectory,
   [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: mayChangeAttributes,
+  [v1.EffectKind.EFFECT_FENCE]: mayFence,
   [v1.EffectKind.EFFECT_FOREIGN]: unsupported,
 };
 
@@ -261,6 +262,19 @@ function mayChangeAttributes(_tx: Tx, attempt: EffectAttempt): Step {
   if (attempt.handle === null)
     return refuse(ErrorCode.INVALID_ARGUMENT, "attributes are changed through a handle");
   return needs(attempt, Access.writeAttributes, "change attributes");
+}
+
+/**
+ * A file may go on as a copy only while all its handles are the asking node's: an owner that is alive would go on with the
+ * file that loses its name.
+ */
+function mayFence(tx: Tx, attempt: EffectAttempt): Step {
+  const { effect } = attempt;
+  const other = tx.store.handles
+    .ofFile(effect.share ?? "", effect.fileId ?? "")
+    .find((handle) => handle.holds && handle.ownerNode !== effect.owner);
+  if (other === undefined) return null;
+  return refuse(ErrorCode.SHARING_VIOLATION, `${where(effect)} is open at ${other.ownerNode} too`);
 }
 
 function mayMakeDirectory(tx: Tx, attempt: EffectAttempt): Step {

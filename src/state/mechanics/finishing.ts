@@ -28,6 +28,7 @@ const FINISHERS: Record<v1.EffectKind, Finisher> = {
   [v1.EffectKind.EFFECT_APPEND]: finishAppend,
   [v1.EffectKind.EFFECT_MKDIR]: finishName,
   [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: plainDone,
+  [v1.EffectKind.EFFECT_FENCE]: finishFence,
   [v1.EffectKind.EFFECT_FOREIGN]: plainDone,
 };
 
@@ -153,6 +154,24 @@ function finishName(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.IC
     idOf(tx.store.sessions.byId.get(r.sessionId)?.r.clientGuid),
     parentKeyOf(tx, effect),
   );
+  return plainDone(tx, effect, outcome);
+}
+
+/** Handles and leases go on with the copy. Who looked at the name before has to look again: another file stands there. */
+function finishFence(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  const r = effect.r;
+  const { handles, leases } = tx.store;
+  const fileId = outcome.fileId || r.fileId;
+  noteNameChange(tx, r.share, r.path, false);
+  for (const handle of [...handles.ofFile(r.share, r.fileId)]) {
+    handles.refile(handle, fileId);
+    tx.touchHandle(handle);
+  }
+  for (const lease of [...leases.ofFile(r.share, r.fileId)]) {
+    leases.refile(lease, fileId);
+    tx.store.touch(lease);
+  }
+  tx.wake(r.share, r.path, r.fileId);
   return plainDone(tx, effect, outcome);
 }
 

@@ -25,6 +25,7 @@ const REACH: Record<v1.EffectKind, EffectReach> = {
   [v1.EffectKind.EFFECT_APPEND]: DATA,
   [v1.EffectKind.EFFECT_MKDIR]: NAME,
   [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: DATA,
+  [v1.EffectKind.EFFECT_FENCE]: NAME,
   [v1.EffectKind.EFFECT_FOREIGN]: NOTHING,
 };
 

@@ -77,6 +77,13 @@ export class LeaseTable {
     this.paths.add(row.r.share, row.r.path, row);
   }
 
+  /** A lease goes on with another file of the same name. */
+  refile(row: LeaseRow, fileId: string): void {
+    removeFrom(this.#files, fileKey(row.r.share, row.r.fileId), row);
+    row.r.fileId = fileId;
+    addTo(this.#files, fileKey(row.r.share, fileId), row);
+  }
+
   get(client: Id, key: Id): LeaseRow | undefined {
     return key === "" ? undefined : this.byId.get(client + key);
   }
