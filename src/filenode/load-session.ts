@@ -1,9 +1,12 @@
 import { HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
+import { fenceTakenOver } from "./fence-takeover.js";
 import { dropHandle } from "./handles.js";
 import { filenodeMutants } from "./mutants.js";
 import { OwnedSession } from "./sessions.js";
+
+const TAKEOVER_RETRY_MS = 200;
 
 /**
  * Takes a session that this node owns into its tables. Handles are taken up one by one when the client reconnects them.
@@ -20,10 +23,8 @@ export function loadSession(core: NodeCore, record: v1.ISessionRecord): OwnedSes
   if (present !== undefined) dropSession(core, present);
   const session = new OwnedSession(record, core.node, core.options.lease.incarnation);
   core.sessions.set(id, session);
-  if (record.takenOver && !filenodeMutants.skipResolution) {
-    session.ready = resolveInherited(core, session);
-    // Whoever waits for it gets the error; nobody waiting is no reason to end the process.
-    session.ready.catch(() => {});
+  if (!filenodeMutants.skipResolution && inherited(core, record)) {
+    session.ready = untilTakenOver(core, session);
   }
   return session;
 }
@@ -39,13 +40,44 @@ function dropHandles(core: NodeCore, session: OwnedSession): void {
   for (const handle of [...session.handles.values()]) dropHandle(core, handle);
 }
 
+// A session without effects is ready at once in the state; only a fence may still be wanted.
+function inherited(core: NodeCore, record: v1.ISessionRecord): boolean {
+  return record.takenOver === true || (core.options.fence === "copy-on-takeover" && !!record.previousOwner);
+}
+
+// Storage that hangs or a log without a leader ends some time; until then the session stays closed.
+async function untilTakenOver(core: NodeCore, session: OwnedSession): Promise<void> {
+  while (!session.gone) {
+    try {
+      return await takeOver(core, session);
+    } catch (error) {
+      core.options.runtime.log.warn(
+        { session: session.id, error: String(error) },
+        "takeover is not possible yet",
+      );
+      await new Promise<void>((resolve) => {
+        core.options.runtime.scheduler.after(TAKEOVER_RETRY_MS, resolve);
+      });
+    }
+  }
+}
+
+async function takeOver(core: NodeCore, session: OwnedSession): Promise<void> {
+  if (session.record.takenOver) await resolveInherited(core, session);
+  await fenceTakenOver(core, session);
+  if (session.record.takenOver) await sayDone(core, session);
+}
+
+async function sayDone(core: NodeCore, session: OwnedSession): Promise<void> {
+  await core.execute({ takeoverDone: { fence: session.fence() } });
+  session.record = { ...session.record, takenOver: false };
+}
+
 async function resolveInherited(core: NodeCore, session: OwnedSession): Promise<void> {
   const answer = await core.options.coordinator.query({ sessionId: session.id });
   if (answer.error) throw HoldfastError.fromDetail(answer.error);
   core.noteRevision(answer.revision);
   for (const effect of answer.effects ?? []) await resolveOne(core, session, effect);
-  await core.execute({ takeoverDone: { fence: session.fence() } });
-  session.record = { ...session.record, takenOver: false };
 }
 
 // An effect that is taken back is an end too; only one whose end nobody knows keeps the session closed.

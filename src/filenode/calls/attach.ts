@@ -76,7 +76,7 @@ export async function resumeSession(
   if (known !== undefined) {
     known.channel = 0;
     await within(core, known.running.drained(), "older calls of the session still run");
-    await known.ready;
+    await within(core, known.ready, "what the old owner left is still being resolved");
   }
   const result = await core.execute({
     connectSession: {

@@ -6,6 +6,7 @@ import { EFFECTS_FOLDER } from "../paths.js";
 import { appendData, resolveAppend } from "./append.js";
 import { createFile } from "./create.js";
 import { makeDirectory } from "./make-directory.js";
+import { continueOnCopy } from "./fence.js";
 import { effectName, effectOfName, expectIdentity, removeIfThere, unless } from "./names.js";
 import { type Effect, type EffectOutcome, type EffectRun, effectOf } from "./outcome.js";
 import { deleteNamed } from "./remove.js";
@@ -37,8 +38,9 @@ const LEFT: Partial<Record<v1.EffectKind, readonly string[]>> = {
   [v1.EffectKind.EFFECT_MKDIR]: ["", ".id"],
   [v1.EffectKind.EFFECT_LINK]: [".n"],
   [v1.EffectKind.EFFECT_DELETE]: [".d"],
+  [v1.EffectKind.EFFECT_FENCE]: ["", ".n", ".w"],
 };
-const ALL = ["", ".id", ".n", ".d"];
+const ALL = ["", ".id", ".n", ".d", ".w"];
 
 /** Removes the temporary names of an effect whose outcome is recorded; without its record, all that it may have. */
 export async function cleanEffect(vfs: Vfs, effectId: number, record?: v1.IEffectRecord): Promise<void> {
@@ -107,6 +109,8 @@ function run(
       return truncateFile(vfs, effect);
     case v1.EffectKind.EFFECT_APPEND:
       return data === undefined ? resolveAppend(vfs, effect) : appendData(vfs, effect, data);
+    case v1.EffectKind.EFFECT_FENCE:
+      return continueOnCopy(vfs, effect);
     case v1.EffectKind.EFFECT_SET_ATTRIBUTES:
       return setAttributes(vfs, effect);
     default:

@@ -178,6 +178,12 @@ const operations: Operation[] = [
     }),
   },
   {
+    name: "continue on a copy",
+    before: { f: "content" },
+    after: { f: "content" },
+    record: async (vfs) => ({ kind: K.EFFECT_FENCE, path: "f", fileId: await id(vfs, "f"), sizeBefore: 7 }),
+  },
+  {
     name: "set attributes",
     before: { f: "content" },
     after: { f: "content" },

@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import type { MemoryFaults } from "../../src/testing/memory-vfs.js";
+import { guidOf, quiet, TestClient, World } from "./world.js";
+
+/** A share whose writes of one node can be held in the kernel. */
+function holdable() {
+  let holding = false;
+  const held: (() => void)[] = [];
+  const faults: MemoryFaults = (operation, _path, phase) => {
+    if (operation !== "write" || phase !== "before" || !holding) return;
+    return new Promise<void>((resolve) => held.push(resolve));
+  };
+  return {
+    faults,
+    hold: () => {
+      holding = true;
+    },
+    release: () => {
+      for (const go of held.splice(0)) go();
+    },
+    get count() {
+      return held.length;
+    },
+  };
+}
+
+async function lateWrite(fence: boolean, other: boolean) {
+  const world = new World();
+  world.init();
+  const kernel = holdable();
+  const n1 = await world.start("n1", { faults: kernel.faults });
+  const options = fence ? { fence: "copy-on-takeover" as const } : {};
+  const n2 = await world.start("n2", options);
+  const alice = await TestClient.make(1).open(n1);
+  const open = await alice.openFile("f");
+  await alice.write(open, 0, "acknowledged");
+  if (other) {
+    const bob = await TestClient.make(2, "bob").open(await world.start("n3"));
+    await bob.openFile("f", { createGuid: guidOf("bob") });
+  }
+  kernel.hold();
+  const queued = Array.from({ length: 8 }, (_, i) =>
+    alice.ask({ write: { handle: open.handle ?? null, offset: i, data: new Uint8Array([88]) } }),
+  );
+  await quiet();
+  assert.equal(kernel.count, 1, "one write of the handle is in the kernel, the others wait");
+  world.kill(n1);
+  await quiet();
+  world.time.advance(1000);
+  const node =
+    world.coordinator.state.session(Number(alice.info.sessionId))?.owner === "n2"
+      ? n2
+      : world.nodes.get("n3");
+  assert.ok(node);
+  alice.hangUp();
+  const resumed = await alice.resume(node);
+  assert.equal(resumed.error ?? null, null, resumed.error?.message ?? "");
+  const again = await alice.reconnect(open, "f");
+  await alice.write(again, 0, "A");
+  kernel.release();
+  await Promise.all(queued);
+  await quiet();
+  return { node: node.name, content: await alice.read(again), world };
+}
+
+describe("late writes of an owner that was taken for dead", () => {
+  it("land in a file without a name, with the fence that continues on a copy", async () => {
+    const { content, world } = await lateWrite(true, false);
+    assert.equal(content, "Acknowledged");
+    assert.deepEqual([...world.coordinator.state.effects()], []);
+  });
+
+  it("land in the file without a fence, and only what the kernel already had", async () => {
+    const { content } = await lateWrite(false, false);
+    assert.equal(content, "Xcknowledged");
+  });
+
+  it("are not fenced while another owner has the file open, which goes on with its file", async () => {
+    const { content } = await lateWrite(true, true);
+    assert.equal(content, "Xcknowledged");
+  });
+});
