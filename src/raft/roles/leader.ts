@@ -1,4 +1,5 @@
 import type { Core } from "../core.js";
+import { broken } from "../invariant.js";
 import { type Message, MessageKind } from "../message.js";
 import { mutant } from "../mutants.js";
 import { ProgressState, type Progress } from "../progress/progress.js";
@@ -49,6 +50,9 @@ export function stepLeader(core: Core, lead: LeaderState, message: Message): voi
     if (message.reject) transferRefused(core, lead, message.from);
     else handleTransferRequest(core, lead, message.index);
     return;
+  }
+  if (message.kind === MessageKind.Append || message.kind === MessageKind.Heartbeat) {
+    broken("one leader in a term", core.id, message.from);
   }
   const progress = core.tracker.get(message.from);
   if (progress === undefined) return;

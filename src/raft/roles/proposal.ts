@@ -53,6 +53,7 @@ export function proposeForwarded(core: Core, drafts: readonly Entry[]): ProposeR
       entries.push(new Entry(core.term, index, EntryKind.Normal, draft.data));
       continue;
     }
+    if (!core.mode.etcdRefusals && !committedInTerm(core)) return refused(core, "conf-change-pending");
     const entry = confChangeEntry(core, lead, decodeConfChange(draft), draft.kind, index);
     if (entry === null) return refused(core, "conf-change-pending");
     entries.push(entry);
@@ -101,9 +102,13 @@ export function proposeConfChange(
   if (ifConfIndex !== undefined && ifConfIndex !== core.confIndex) return refused(core, "superseded");
   // Until an entry of the own term is committed, a change of an earlier leader may still come true (lesson L29).
   if (!core.mode.etcdRefusals && !committedInTerm(core)) return refused(core, "conf-change-pending");
+  const before = lead.pendingConfIndex;
   const entry = confChangeEntry(core, lead, change, kind, core.log.last + 1);
   if (entry === null) return refused(core, "conf-change-pending");
-  return proposeEntries(core, lead, [entry]);
+  const result = proposeEntries(core, lead, [entry]);
+  // Nothing was appended: no later change needs to wait for it.
+  if (!result.ok) lead.pendingConfIndex = before;
+  return result;
 }
 
 /** The entry of a membership change, an empty one in its place where etcd would append that, or null when refused. */
