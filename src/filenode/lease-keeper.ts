@@ -199,8 +199,11 @@ export class LeaseKeeper implements NodeLease {
       this.term.setMembers(this.coordinators, this.reported);
     }
     this.membersTimer?.cancel();
-    if (!this.stopped)
-      this.membersTimer = this.env.runtime.scheduler.after(MEMBERS_EVERY_MS, () => void this.loadMembers());
+    if (this.stopped) return;
+    // The first node of a fresh cluster may register before the members are in the state. It has one lease time to find
+    // somebody to send heartbeats to, or it is declared down at its very start.
+    const pauseMs = this.coordinators.length === 0 ? RETRY_MS : MEMBERS_EVERY_MS;
+    this.membersTimer = this.env.runtime.scheduler.after(pauseMs, () => void this.loadMembers());
   }
 
   private sleep(ms: number): Promise<void> {
