@@ -65,9 +65,7 @@ describe("the lease keeper", () => {
     members = [{ raftId: 1, name: "n1", grpcAddress: "127.0.0.1:1" }];
     await hours.pass(leaseDefaults.leaseMs);
     keeper.stop();
-    assert.ok(
-      sent.length > 0 && (sent[0] as number) < leaseDefaults.leaseMs,
-      `first heartbeat at ${sent[0]} ms`,
-    );
+    const first = sent.length > 0 ? Math.min(...sent) : Number.POSITIVE_INFINITY;
+    assert.ok(first < leaseDefaults.leaseMs, `first heartbeat at ${first} ms`);
   });
 });
