@@ -97,7 +97,8 @@ function judge(
   return [...state.nodes()]
     .sort((a, b) => ((a.name ?? "") < (b.name ?? "") ? -1 : 1))
     .map((node) => {
-      const reason = refusal(node, shares, request);
+      const owns = sessions.length > 0 && sessions.every((session) => session.owner === node.name);
+      const reason = owns ? "owns it already" : refusal(node, shares, request);
       return { node: node.name ?? "", accepted: reason === "", reason };
     });
 }

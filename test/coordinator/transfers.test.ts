@@ -32,6 +32,7 @@ describe("coordinator: transfer plan", () => {
     const reasons = new Map(candidates?.map((c) => [c.node, c.accepted ? "accepted" : c.reason]));
     assert.equal(reasons.get("n2"), "accepted");
     assert.equal(reasons.get("n3"), "cordoned");
+    assert.equal(reasons.get("n1"), "owns it already");
     assert.match(reasons.get("kv") ?? "", /not ours/);
   });
 
