@@ -80,15 +80,21 @@ export async function startEtcd(folder: string): Promise<EtcdCluster> {
   }
 }
 
+/** Member ids need all 64 bits: a number, a bigint or protobufjs's own object, as it was read. */
+interface Id {
+  toString(): string;
+}
+
+function idText(id: Id | undefined): string {
+  return id?.toString() ?? "0";
+}
+
 async function leaderAmong(clients: readonly Client[]): Promise<number | null> {
   for (const [i, client] of clients.entries()) {
     const bytes = await unary(client, "/etcdserverpb.Maintenance/Status", nothing(), 1_000);
-    const reply = StatusReply.toObject(StatusReply.decode(bytes), { longs: String }) as {
-      leader?: string;
-      header?: { memberId?: string };
-    };
-    const leader = reply.leader ?? "0";
-    if (leader !== "0" && leader === reply.header?.memberId) return i;
+    const reply = StatusReply.decode(bytes) as unknown as { leader?: Id; header?: { memberId?: Id } };
+    const leader = idText(reply.leader);
+    if (leader !== "0" && leader === idText(reply.header?.memberId)) return i;
   }
   return null;
 }

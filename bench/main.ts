@@ -34,8 +34,9 @@ const H2LOAD_REQUESTS = 20_000;
 const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
 const profile = values.profile === undefined ? null : resolve(values.profile);
 if (profile !== null) mkdirSync(profile, { recursive: true });
+const rows: Row[] = [];
 try {
-  const rows = await measure();
+  await measure();
   const claims = ratios(rows);
   const where = machine();
   print(rows, claims, where);
@@ -47,12 +48,15 @@ try {
   if (profile !== null) console.log(`CPU profiles of the nodes are in ${profile}`);
   // A figure below its target is a result; an operation that failed is not.
   process.exitCode = rows.some((row) => row.errors > 0) ? 1 : 0;
+} catch (error) {
+  // What was measured before something broke is worth seeing.
+  if (rows.length > 0) print(rows, [], machine());
+  throw error;
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }
 
-async function measure(): Promise<Row[]> {
-  const rows: Row[] = [];
+async function measure(): Promise<void> {
   const withH2Load = isInstalled("h2load");
   const cluster = await startHoldfast(join(folder, "holdfast"), profile);
   try {
@@ -65,7 +69,7 @@ async function measure(): Promise<Row[]> {
   }
   if (values["no-etcd"] || !isInstalled("etcd")) {
     console.log("etcd is not measured: it is not installed, or was left out");
-    return rows;
+    return;
   }
   const etcd = await startEtcd(join(folder, "etcd"));
   try {
@@ -75,5 +79,4 @@ async function measure(): Promise<Row[]> {
     await etcd.stop();
   }
   if (!withH2Load) console.log("h2load is not installed (nghttp2-client): no figures from it");
-  return rows;
 }
