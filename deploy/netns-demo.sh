@@ -2,7 +2,8 @@
 # Three hosts in miniature: a network namespace each, with an address of its own, joined by a bridge. One node runs in
 # each from deploy/n1.yaml to n3.yaml as they are; then a client on a fourth address puts 200 MB, the owner is killed -9
 # on the way, and what comes back is compared. Needs root, iproute2 and a build (npm ci && npm run build). Makes and
-# removes only namespaces and links whose names begin with hfd and this process's number, and one temporary folder.
+# removes only namespaces and links whose names begin with hfd and this process's number, one temporary folder, and
+# empty mount points where this host has none.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -10,6 +11,7 @@ tag=hfd$$
 work=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-netns.XXXXXX")
 megabytes=${MEGABYTES:-200}
 declare -A pid=()
+made=()
 
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "FAILED: $*"; exit 1; }
@@ -21,6 +23,7 @@ cleanup() {
   for name in n1 n2 n3 client; do ip netns del "$tag-$name" 2>/dev/null || true; done
   ip netns del "$tag-switch" 2>/dev/null || true
   rm -rf "$work"
+  for name in "${made[@]}"; do rmdir "$name" 2>/dev/null || true; done
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
@@ -46,13 +49,15 @@ join client 10.77.0.9
 # Each host sees its own /var/lib/holdfast and /etc/holdfast, and all see one /srv/holdfast: mounts of this process's
 # children only, over the very paths that the configuration files name.
 mkdir -p "$work/srv/demo"
+for folder in /var/lib/holdfast /etc/holdfast /srv/holdfast; do
+  [ -d "$folder" ] || { mkdir "$folder"; made+=("$folder"); }
+done
 start() { # name
   mkdir -p "$work/$1/lib" "$work/$1/etc"
   cp "$root/deploy/$1.yaml" "$work/$1/etc/node.yaml"
   WORK="$work/$1" SRV="$work/srv" ROOT="$root" ip netns exec "$tag-$1" unshare --mount bash -c '
     set -e
     mount --make-rprivate /
-    for folder in /var/lib/holdfast /etc/holdfast /srv/holdfast; do mkdir -p "$folder"; done
     mount --bind "$WORK/lib" /var/lib/holdfast
     mount --bind "$WORK/etc" /etc/holdfast
     mount --bind "$SRV" /srv/holdfast
