@@ -8,9 +8,11 @@ import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.j
 import { handles, locks } from "./commands/handles.js";
 import { members } from "./commands/members.js";
 import { nodes } from "./commands/nodes.js";
+import { findOperation, listOps, showOperation, waitForOperation } from "./commands/operations.js";
 import { sessions } from "./commands/sessions.js";
 import { cordon, moveLeader } from "./commands/schedule.js";
 import { status } from "./commands/status.js";
+import { cancelOperation, transfer, type TransferOptions } from "./commands/transfer.js";
 import { up } from "./commands/up.js";
 import { makeContext, usageError, type CliContext, type GlobalOptions } from "./context.js";
 
@@ -217,6 +219,50 @@ function addChanges(program: Command, done: Done): void {
         cordon(context, node, false, o.reason),
       ),
     );
+  const move = (command: Command) =>
+    command
+      .option("--to <node>", "to this node; default: the placement rule chooses")
+      .option("--dry-run", "only show the plan, what speaks against it, and its hash")
+      .option("--apply-plan <hash>", "only if this is still the plan; else exit code 5")
+      .option("--force", "past an owner that does not answer; wants --reason")
+      .option("--async", "print the operation's id and leave it running")
+      .addOption(reason());
+  move(
+    program
+      .command("transfer")
+      .description("move sessions to another node, without an error for their clients"),
+  )
+    .option("--session <id>", "this session")
+    .option("--handle <id>", "the session of this handle")
+    .option("--share <name>", "all sessions with handles in this share")
+    .option("--node <name>", "all sessions of this node")
+    .option("--expect-owner <node>", "only if this node owns it; else exit code 5")
+    .option("--expect-epoch <epoch>", "only at this epoch; else exit code 5")
+    .action(action<[TransferOptions]>(done, (context, o) => transfer(context, o)));
+  move(
+    program.command("drain <node>").description("cordon a node and move everything that it owns away"),
+  ).action(
+    action<[string, TransferOptions]>(done, (context, node, o) => transfer(context, { ...o, node }, true)),
+  );
+  const ops = program.command("ops").description("transfers and drains, each an operation with an id");
+  ops
+    .command("list", { isDefault: true })
+    .description("all that are kept")
+    .action(action(done, (context) => listOps(context)));
+  ops
+    .command("show <id>")
+    .description("one, session by session")
+    .action(
+      action<[string]>(done, async (context, id) => showOperation(context, await findOperation(context, id))),
+    );
+  ops
+    .command("wait <id>")
+    .description("wait for its end; the exit code is its outcome")
+    .action(action<[string]>(done, waitForOperation));
+  ops
+    .command("cancel <id>")
+    .description("leave what is not moved yet")
+    .action(action<[string]>(done, cancelOperation));
   const leader = program.command("leader").description("leadership of the consensus group");
   leader
     .command("move")

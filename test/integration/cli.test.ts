@@ -179,6 +179,46 @@ describe("the command line against a cluster", function () {
     assert.equal(await cluster.leader(), to);
   });
 
+  it("transfer: plan, exit code 5 for a changed world, before and after, and 6 when it is already so", async () => {
+    const from = session.owner;
+    const to = cluster.nodes.find((node) => node.name !== from)?.name ?? "";
+    const args = ["transfer", "--session", String(session.id), "--to", to];
+    const dry = await cluster.cli(...args, "--dry-run", "-o", "json");
+    assert.equal(dry.code, 0, dry.stderr);
+    const plan = JSON.parse(dry.stdout) as { hash: string; items: { from: string; to: string }[] };
+    assert.deepEqual([plan.items[0]?.from, plan.items[0]?.to], [from, to]);
+    for (const wrong of [
+      ["--apply-plan", "0000"],
+      ["--expect-owner", to],
+      ["--expect-epoch", "999"],
+    ]) {
+      assert.equal((await cluster.cli(...args, ...wrong)).code, 5, wrong.join(" "));
+    }
+    assert.equal((await cluster.cli(...args, "--force")).code, 2, "--force wants a reason");
+    const done = await cluster.cli(...args, "--apply-plan", plan.hash, "-o", "json");
+    assert.equal(done.code, 0, done.stderr);
+    const operation = JSON.parse(done.stdout) as {
+      state: string;
+      operation: string;
+      items: { state: string }[];
+    };
+    assert.deepEqual([operation.state, operation.items[0]?.state], ["done", "moved"]);
+    await until("the client has come along", 5_000, () => session.owner === to);
+    assert.equal((await cluster.cli(...args)).code, 6);
+    const shown = await cluster.cli("ops", "show", operation.operation.slice(0, 8), "-o", "json");
+    assert.equal((JSON.parse(shown.stdout) as { state: string }).state, "done");
+    assert.match((await cluster.cli("ops")).stdout, /transfer +done +1\/1/);
+  });
+
+  it("drain empties a node and cordons it", async () => {
+    const node = session.owner;
+    const result = await cluster.cli("drain", node, "--reason", "test");
+    assert.equal(result.code, 0, result.stderr);
+    await until("the client has come along", 5_000, () => session.owner !== node);
+    assert.equal((await documentOf("sessions", "--node", node)).items.length, 0);
+    assert.equal((await cluster.cli("uncordon", node)).code, 0);
+  });
+
   it("/metrics, /livez and /readyz answer on every node", async () => {
     for (const { http } of cluster.nodes) {
       const metrics = await (await fetch(`http://${http}/metrics`)).text();

@@ -178,8 +178,10 @@ export class TestCluster {
     this.running.get(name)?.child.kill(signal);
   }
 
-  isRunning(name: string): boolean {
-    return this.running.has(name);
+  /** True while the process that was started last under this name has not ended. */
+  isAlive(name: string): boolean {
+    const child = this.running.get(name)?.child;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
   async untilReady(

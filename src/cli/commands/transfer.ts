@@ -1,0 +1,148 @@
+import { randomUUID } from "node:crypto";
+import type { v1 } from "../../wire/index.js";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import { askAny, askInTurn } from "../admin-client.js";
+import { usageError, type CliContext } from "../context.js";
+import { EXIT } from "../exit-codes.js";
+import { duration } from "../format.js";
+import { printDocument, renderTable } from "../output.js";
+import { ITEM_COLUMNS, itemRows, waitForOperation } from "./operations.js";
+import { requestedBy } from "./schedule.js";
+
+/** Options of `holdfast transfer` and `holdfast drain`. */
+export interface TransferOptions {
+  readonly session?: string;
+  readonly handle?: string;
+  readonly share?: string;
+  readonly node?: string;
+  readonly to?: string;
+  readonly dryRun?: boolean;
+  readonly applyPlan?: string;
+  readonly expectOwner?: string;
+  readonly expectEpoch?: string;
+  readonly force?: boolean;
+  readonly reason: string;
+  readonly async?: boolean;
+}
+
+/** `holdfast transfer`: moves sessions to another node without an error for their clients. */
+export async function transfer(
+  context: CliContext,
+  options: TransferOptions,
+  drain = false,
+): Promise<number> {
+  if (options.force === true && options.reason === "") {
+    throw usageError(
+      "--force goes past an owner that does not answer and wants a reason",
+      'add --reason "..."',
+    );
+  }
+  const request: v1.ITransferRequest = {
+    sessionId: options.session === undefined ? 0 : id(options.session, "--session"),
+    share: options.share ?? "",
+    node: options.node ?? "",
+    to: options.to ?? "",
+    planHash: options.applyPlan ?? "",
+    expectOwner: options.expectOwner ?? "",
+    expectEpoch: options.expectEpoch === undefined ? 0 : id(options.expectEpoch, "--expect-epoch"),
+    force: options.force ?? false,
+    reason: options.reason,
+    requestedBy: requestedBy(),
+    drain,
+    operationId: randomUUID(),
+  };
+  if (options.handle !== undefined) request.handleId = await fullHandle(context, options.handle);
+  if (options.dryRun === true) return showPlan(context, request);
+  const begun = await askInTurn(context.endpoints, "Transfer", request, context.timeoutMs);
+  const operation = begun.id ?? "";
+  if (options.async === true) {
+    if (context.output === "json" || context.output === "yaml") {
+      printDocument(context, { kind: "Operation", operation, state: begun.state });
+    } else context.out(operation);
+    context.say(`Next: holdfast ops wait ${operation}`);
+    return EXIT.ok;
+  }
+  return waitForOperation(context, operation);
+}
+
+function id(text: string, flag: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw usageError(`${flag} ${text} is no number`, "holdfast sessions");
+  return Number(text);
+}
+
+/** A handle by any unique prefix of its id. */
+async function fullHandle(context: CliContext, prefix: string): Promise<Uint8Array> {
+  if (!/^[0-9a-f]{1,32}$/i.test(prefix))
+    throw usageError(`--handle ${prefix} is no handle id`, "holdfast handles");
+  const reply = await askAny(
+    context.endpoints,
+    "ListHandles",
+    { id: prefix.toLowerCase() },
+    context.timeoutMs,
+  );
+  const [first, ...more] = reply.handles ?? [];
+  if (first?.id === null || first?.id === undefined || more.length > 0) {
+    const count = first === undefined ? 0 : more.length + 1;
+    throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, `${count} handles begin with ${prefix}`, {
+      next: "holdfast handles",
+    });
+  }
+  return first.id;
+}
+
+/** What would be done, and everything that speaks against it. */
+async function showPlan(context: CliContext, request: v1.ITransferRequest): Promise<number> {
+  const plan = await askAny(context.endpoints, "PlanTransfer", request, context.timeoutMs);
+  const rows = itemRows(plan.items);
+  const candidates = (plan.candidates ?? []).map((each) => ({
+    node: each.node ?? "",
+    accepted: each.accepted ?? false,
+    reason: each.reason ?? "",
+  }));
+  const blockers = plan.blockers ?? [];
+  if (context.output === "json" || context.output === "yaml") {
+    printDocument(context, {
+      kind: "TransferPlan",
+      hash: plan.hash,
+      expectedFreezeMs: plan.expectedFreezeMs ?? 0,
+      noChange: plan.noChange ?? false,
+      candidates,
+      blockers,
+      items: rows,
+    });
+  } else {
+    context.out(renderTable(ITEM_COLUMNS.slice(0, 4), rows, false));
+    context.out("");
+    context.out(
+      renderTable(
+        [
+          { title: "CANDIDATE", show: (row: (typeof candidates)[number]) => row.node },
+          { title: "ACCEPTED", show: (row) => (row.accepted ? "yes" : "no") },
+          { title: "REASON", show: (row) => row.reason },
+        ],
+        candidates,
+        false,
+      ),
+    );
+    for (const blocker of blockers) context.out(`blocker: ${blocker}`);
+    context.out(`\nexpected freeze a session: ${duration(plan.expectedFreezeMs ?? 0)}\nplan ${plan.hash}`);
+  }
+  if (plan.noChange === true) {
+    context.say("nothing would change");
+    return EXIT.noChange;
+  }
+  if (blockers.length > 0) return EXIT.precondition;
+  context.say(`nothing was done. Next: the same command with --apply-plan ${plan.hash} instead of --dry-run`);
+  return EXIT.ok;
+}
+
+/** `holdfast ops cancel`. */
+export async function cancelOperation(context: CliContext, operation: string): Promise<number> {
+  await askInTurn(
+    context.endpoints,
+    "CancelOperation",
+    { id: operation, requestedBy: requestedBy() },
+    context.timeoutMs,
+  );
+  return waitForOperation(context, operation).then(() => EXIT.ok);
+}
