@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BASE_PORT ?= 7401
 NODE ?= node
 
-.PHONY: up demo test build install lint format unit oracle sim mutants chaos bench explore clean
+.PHONY: up demo test build install lint format unit oracle sim mutants chaos bench bench-failover bench-scale explore clean
 
 node_modules/.package-lock.json: package.json package-lock.json
 	npm ci --no-audit --no-fund --loglevel=error
@@ -49,6 +49,12 @@ chaos: build
 
 bench: build
 	@JSON="$(JSON)" $(NODE) dist/bench/main.js
+
+bench-failover: build
+	@JSON="$(JSON)" KILLS="$(KILLS)" ONLY="$(ONLY)" $(NODE) dist/bench/failover/main.js
+
+bench-scale: build
+	@JSON="$(JSON)" $(NODE) --expose-gc --max-old-space-size=8000 dist/bench/scale/main.js
 
 clean:
 	rm -rf dist src/gen

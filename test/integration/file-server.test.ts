@@ -45,6 +45,12 @@ describe("a file server that is not ours", function () {
       for (const port of [portA, portB]) if ((await add(port, 1)).value === 1) return port;
       return undefined;
     });
+    const status = await cluster.cli("status");
+    assert.equal(
+      status.code,
+      0,
+      `a server that is not ours is no node to be asked: ${status.stdout}${status.stderr}`,
+    );
     assert.equal((await add(owner, 1)).value, 1, "a repeat gets the first answer");
 
     // Every request is sent until somebody answers it; each of these is a repeat of one that may have gone through.

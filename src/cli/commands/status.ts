@@ -131,7 +131,9 @@ async function clusterNodes(
     const reply = await askAny(reachable, "ListMembers", { stale: true }, probeTimeoutMs(context));
     const nodes = await askAny(reachable, "ListNodes", { stale: true }, probeTimeoutMs(context));
     const all = new Map<string, { name: string; grpcAddress: string | null | undefined }>();
-    for (const node of [...(reply.members ?? []), ...(nodes.nodes ?? [])]) {
+    // A file server that is not ours has no Admin service to ask; `holdfast nodes` shows it.
+    const ours = (nodes.nodes ?? []).filter((node) => node.foreign !== true);
+    for (const node of [...(reply.members ?? []), ...ours]) {
       const name = node.name ?? "";
       if (!all.has(name)) all.set(name, { name, grpcAddress: node.grpcAddress });
     }
