@@ -19,6 +19,8 @@ const RETRYABLE: ReadonlySet<number> = new Set([
   ErrorCode.OVERLOADED,
   ErrorCode.STOPPING,
   ErrorCode.FILE_NOT_AVAILABLE,
+  // The handle may be open and only not resumed on this connection yet: the client reclaims it and sends the call again.
+  ErrorCode.FILE_CLOSED,
   ErrorCode.SERVER_UNAVAILABLE,
   ErrorCode.SHARE_UNAVAILABLE,
   ErrorCode.UNKNOWN_SESSION,
