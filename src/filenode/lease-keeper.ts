@@ -57,6 +57,7 @@ export class LeaseKeeper implements NodeLease {
   private lateInARow = 0;
   private reported = 0;
   private renewing = false;
+  private coordinators: readonly string[] = [];
   private stopped = false;
 
   constructor(private readonly env: LeaseKeeperOptions) {
@@ -91,9 +92,10 @@ export class LeaseKeeper implements NodeLease {
   /** Registers the node and begins to beat. Resolves once it is registered; the lease follows with the first answers. */
   async start(): Promise<void> {
     for (const canary of this.canaries) canary.start();
-    await this.register();
+    // Beating begins before the registration is in the log: from then on coordinators count the silence.
     this.plannedMs = this.env.runtime.clock.monotonicMs();
     this.tick();
+    await this.register();
   }
 
   stop(): void {
@@ -113,8 +115,10 @@ export class LeaseKeeper implements NodeLease {
 
   private async register(): Promise<void> {
     this.present = await this.env.nextIncarnation();
-    this.term = new LeaseTerm(this.options.leaseMs, this.options.marginMs);
+    this.term = new LeaseTerm(this.options.leaseMs, this.options.marginMs, this.term.lastSequence);
     this.reported = 0;
+    this.renewing = false;
+    await this.loadMembers();
     for (;;) {
       const result = await this.env.coordinator.execute({
         registerNode: { node: { ...this.env.node, incarnation: this.present } },
@@ -134,7 +138,7 @@ export class LeaseKeeper implements NodeLease {
     const now = clock.monotonicMs();
     const late = now - this.plannedMs > this.options.loopDelayMaxMs;
     this.lateInARow = late ? this.lateInARow + 1 : 0;
-    if (!this.renewing && this.withheld === "") this.send(now);
+    if (this.present > 0 && !this.renewing && this.withheld === "") this.send(now);
     this.plannedMs = now + this.options.heartbeatMs;
     this.beat = scheduler.after(this.options.heartbeatMs, () => this.tick());
   }
@@ -150,8 +154,6 @@ export class LeaseKeeper implements NodeLease {
       });
   }
 
-  private coordinators: readonly string[] = [];
-
   private answered(coordinator: string, response: v1.IHeartbeatResponse): void {
     if (this.renewing || this.stopped) return;
     if ((response.coordinators ?? 0) > this.reported) {
@@ -159,7 +161,9 @@ export class LeaseKeeper implements NodeLease {
       this.term.setMembers(this.coordinators, this.reported);
     }
     if (response.granted) this.term.granted(coordinator, response.sequence ?? 0);
-    else if (response.error?.code === ErrorCode.LEASE_LOST && this.term.refusedBy(coordinator)) this.renew();
+    else if (response.error?.code === ErrorCode.LEASE_LOST) {
+      if (this.term.refusedBy(coordinator, response.sequence ?? 0)) this.renew();
+    }
   }
 
   // No majority will promise anything to this incarnation again: whatever it owned is others' by now or soon.
@@ -176,9 +180,7 @@ export class LeaseKeeper implements NodeLease {
   private async registerAgain(): Promise<void> {
     while (!this.stopped) {
       try {
-        await this.register();
-        this.renewing = false;
-        return;
+        return await this.register();
       } catch (error) {
         this.env.runtime.log.warn({ error: String(error) }, "registration failed");
         await this.sleep(RETRY_MS);

@@ -8,15 +8,21 @@ export class LeaseTerm {
   private readonly grantedMs = new Map<string, number>();
   private readonly refused = new Set<string>();
   private majority = Number.POSITIVE_INFINITY;
-  private sequence = 0;
   private endMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly leaseMs: number,
     private readonly marginMs: number,
+    /** The number of the last heartbeat before this term: answers to earlier ones mean another incarnation. */
+    private sequence = 0,
     /** Heartbeats whose answers still count. */
     private readonly keptMax = 64,
   ) {}
+
+  /** The number of the latest heartbeat. */
+  get lastSequence(): number {
+    return this.sequence;
+  }
 
   /** The coordinators that vote. `reported` is the largest number of voters that one of them has spoken of. */
   setMembers(members: readonly string[], reported = 0): void {
@@ -45,7 +51,8 @@ export class LeaseTerm {
   }
 
   /** This coordinator gives this incarnation no lease any more. True when so many refuse that no majority is left. */
-  refusedBy(coordinator: string): boolean {
+  refusedBy(coordinator: string, sequence: number): boolean {
+    if (!this.sentMs.has(sequence)) return false;
     this.refused.add(coordinator);
     const refusing = this.members.filter((member) => this.refused.has(member)).length;
     return this.members.length > 0 && this.members.length - refusing < this.majority;

@@ -87,8 +87,21 @@ describe("the term of a node lease", () => {
 
   it("knows when no majority is left that could still promise", () => {
     const lease = term();
-    assert.equal(lease.refusedBy("n1"), false);
-    assert.equal(lease.refusedBy("n1"), false);
-    assert.equal(lease.refusedBy("n3"), true);
+    const first = lease.sent(0);
+    assert.equal(lease.refusedBy("n1", first), false);
+    assert.equal(lease.refusedBy("n1", first), false);
+    assert.equal(lease.refusedBy("n3", first), true);
+  });
+
+  it("takes no answer that was meant for an earlier incarnation", () => {
+    const old = term();
+    const before = old.sent(0);
+    const lease = new LeaseTerm(1000, 100, old.lastSequence);
+    lease.setMembers(["n1", "n2", "n3"]);
+    lease.sent(5);
+    for (const member of ["n1", "n2"]) lease.granted(member, before);
+    assert.ok(lease.leftMs(5) <= 0);
+    lease.refusedBy("n1", before);
+    assert.equal(lease.refusedBy("n2", before), false);
   });
 });
