@@ -179,7 +179,7 @@ export class TestCluster {
   }
 
   /** True while the process that was started last under this name has not ended. */
-  isAlive(name: string): boolean {
+  isRunning(name: string): boolean {
     const child = this.running.get(name)?.child;
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
