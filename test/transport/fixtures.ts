@@ -1,6 +1,5 @@
 import { Server, ServerCredentials } from "@grpc/grpc-js";
 import assert from "node:assert/strict";
-import type { AddressInfo } from "node:net";
 import { createServer } from "node:net";
 import { Message, MessageKind } from "../../src/raft/index.js";
 import { memoryLog, memoryMeter, realScheduler } from "../../src/runtime/index.js";
@@ -120,11 +119,22 @@ export function commitsOf(node: Node): number[] {
   );
 }
 
-/** A port on which nothing listens. */
+let portsTried = 0;
+
+/**
+ * A port on which nothing listens, below the range from which the system gives ports to outgoing connections: those come
+ * and go by the hundred while links are dialled, and one could take the port before its server does.
+ */
 export async function freePort(): Promise<number> {
-  const probe = createServer();
-  await new Promise<void>((resolve) => probe.listen(0, "127.0.0.1", resolve));
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
+  for (;;) {
+    const port = 20_000 + ((process.pid * 31 + portsTried++) % 10_000);
+    const probe = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      probe.once("error", () => resolve(false));
+      probe.listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => probe.close(resolve));
+    return port;
+  }
 }
