@@ -45,7 +45,7 @@ export async function holdfastTarget(
     kill: (address, signal) => cluster.signal(byAddress(address), signal),
     async revive(address) {
       const node = byAddress(address);
-      if (cluster.isRunning(node)) await cluster.kill(node);
+      await cluster.kill(node);
       cluster.startNode(node);
       await cluster.untilReady();
     },
