@@ -109,7 +109,7 @@ export class World {
   /** Applies a command that has to work. */
   ok(command: v1.ICommand): v1.ICommandResult {
     const result = this.run(command);
-    assert.equal(result.error, undefined, `refused: ${result.error?.message}`);
+    assert(!result.error, `refused: ${result.error?.message}`);
     return result;
   }
 

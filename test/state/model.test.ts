@@ -1,0 +1,649 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { createStateMachine } from "../../src/state/index.js";
+import { v1 } from "../../src/wire/index.js";
+import { type Client, effectOf, guid, isParked, READ, RH, RWH, World, WRITE } from "./harness.js";
+
+/**
+ * A sequential model of sessions, handles, share modes and byte-range locks, much simpler than the state machine: plain
+ * lists, no indexes, no leases' timing, no records. Random programs run against both, with disconnects, failovers,
+ * restarts from disk and repeats in between; what the model knows for certain has to be what the machine answers.
+ */
+interface ModelHandle {
+  readonly id: Uint8Array;
+  readonly createGuid: string;
+  readonly owner: number;
+  readonly path: string;
+  readonly access: number;
+  readonly share: number;
+  locks: { offset: number; length: number; exclusive: boolean }[];
+  connected: boolean;
+  used: boolean;
+}
+
+interface ModelState {
+  handles: ModelHandle[];
+  readonly connected: boolean[];
+  guids: number;
+}
+
+const PATHS = ["a", "b", "d/c"];
+const CLIENTS = 3;
+const NODES = ["n1", "n2", "n3"];
+const { ErrorCode } = v1;
+
+type Step =
+  | { readonly op: "open"; client: number; path: number; access: number; share: number }
+  | { readonly op: "replay" | "close" | "reconnect"; client: number; pick: number; repeat: boolean }
+  | {
+      readonly op: "lock" | "unlock";
+      client: number;
+      pick: number;
+      offset: number;
+      length: number;
+      exclusive: boolean;
+      repeat: boolean;
+    }
+  | { readonly op: "disconnect" | "connect"; client: number }
+  | { readonly op: "kill"; node: number }
+  | { readonly op: "restart" };
+
+const client = fc.integer({ min: 0, max: CLIENTS - 1 });
+const pick = fc.nat(20);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constant("open" as const),
+      client,
+      path: fc.nat(PATHS.length - 1),
+      access: fc.constantFrom(READ, WRITE, READ | WRITE),
+      share: fc.integer({ min: 0, max: 7 }),
+    }),
+  },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      op: fc.constantFrom("lock" as const, "unlock" as const),
+      client,
+      pick,
+      offset: fc.nat(6),
+      length: fc.nat(4),
+      exclusive: fc.boolean(),
+      repeat: fc.boolean(),
+    }),
+  },
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      op: fc.constantFrom("replay" as const, "close" as const, "reconnect" as const),
+      client,
+      pick,
+      repeat: fc.boolean(),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ op: fc.constantFrom("disconnect" as const, "connect" as const), client }),
+  },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant("kill" as const), node: fc.nat(NODES.length - 1) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant("restart" as const) }) },
+);
+
+class Runner {
+  readonly world = new World();
+  readonly clients: Client[];
+  readonly model: ModelState = {
+    handles: [],
+    connected: Array.from({ length: CLIENTS }, () => true),
+    guids: 0,
+  };
+  readonly sequences = Array.from({ length: CLIENTS }, () => 0);
+
+  constructor() {
+    // All on one node each, so that locks need other nodes to enforce them too.
+    this.clients = Array.from({ length: CLIENTS }, (_, i) =>
+      this.world.client(`c${i}`, NODES[i % 2] ?? "n1"),
+    );
+  }
+
+  run(steps: readonly Step[]): void {
+    for (const one of steps) {
+      this.step(one);
+      this.check();
+    }
+  }
+
+  step(one: Step): void {
+    switch (one.op) {
+      case "open":
+        return this.open(one.client, PATHS[one.path] ?? "a", one.access, one.share);
+      case "replay":
+        return this.replay(one.client, one.pick);
+      case "close":
+        return this.close(one.client, one.pick, one.repeat);
+      case "reconnect":
+        return this.reconnect(one.client, one.pick);
+      case "lock":
+        return this.lock(one);
+      case "unlock":
+        return this.unlock(one);
+      case "disconnect":
+        if (!this.model.connected[one.client]) return;
+        this.world.disconnect(this.at(one.client));
+        return this.lost(one.client);
+      case "connect":
+        this.world.connect(this.at(one.client));
+        this.lost(one.client);
+        this.model.connected[one.client] = true;
+        return;
+      case "kill":
+        return this.kill(NODES[one.node] ?? "n1");
+      case "restart":
+        return this.world.restart();
+    }
+  }
+
+  at(number: number): Client {
+    return this.clients[number] as Client;
+  }
+
+  lost(number: number): void {
+    this.model.connected[number] = false;
+    for (const handle of this.model.handles) if (handle.owner === number) handle.connected = false;
+  }
+
+  kill(node: string): void {
+    const owned = this.clients.map((one) => this.world.session(one).owner === node);
+    this.world.kill(node);
+    this.world.register(node, (this.world.machine.node(node)?.incarnation ?? 0) + 1);
+    owned.forEach((hit, number) => {
+      if (hit) this.lost(number);
+    });
+  }
+
+  request(number: number): v1.IRequestId {
+    const sequence = (this.sequences[number] ?? 0) + 1;
+    this.sequences[number] = sequence;
+    return { slot: 0, sequence };
+  }
+
+  open(number: number, path: string, access: number, share: number): void {
+    if (!this.model.connected[number]) return;
+    const createGuid = `guid${++this.model.guids}`;
+    const shareMode = { read: (share & 1) !== 0, write: (share & 2) !== 0, delete: (share & 4) !== 0 };
+    const request = this.request(number);
+    const spec = { path, access, shareMode, guid: createGuid, request };
+    const result = this.world.open(this.at(number), spec);
+    const others = this.model.handles.filter((handle) => handle.path === path);
+    if (others.some((handle) => !handle.connected)) return this.expect(result, ErrorCode.FILE_NOT_AVAILABLE);
+    if (others.some((handle) => conflicts(handle, access, share)))
+      return this.expect(result, ErrorCode.SHARING_VIOLATION);
+    this.expect(result, 0);
+    const id = result.open?.handle?.id ?? guid("");
+    this.model.handles.push({
+      id,
+      createGuid,
+      owner: number,
+      path,
+      access,
+      share,
+      locks: [],
+      connected: true,
+      used: false,
+    });
+    const again = this.world.open(this.at(number), spec);
+    assert.equal(again.repeated, true);
+    assert.equal(hex(again.open?.handle?.id), hex(id));
+  }
+
+  own(number: number, at: number): ModelHandle | undefined {
+    const mine = this.model.handles.filter((handle) => handle.owner === number);
+    return mine[at % Math.max(1, mine.length)];
+  }
+
+  replay(number: number, at: number): void {
+    const handle = this.own(number, at);
+    if (!handle || !this.model.connected[number]) return;
+    const result = this.world.run(
+      this.world.openCommand(this.at(number), {
+        path: handle.path,
+        guid: handle.createGuid,
+        replay: true,
+        access: handle.access,
+      }),
+    );
+    assert.equal(effectOf(result), null);
+    if (handle.used) return this.expect(result, ErrorCode.FILE_NOT_AVAILABLE);
+    this.expect(result, 0);
+    assert.equal(hex(result.open?.handle?.id), hex(handle.id));
+    handle.connected = true;
+  }
+
+  reconnect(number: number, at: number): void {
+    const handle = this.own(number, at);
+    if (!handle || !this.model.connected[number]) return;
+    const result = this.world.run({
+      reconnectHandle: {
+        fence: this.world.fence(this.at(number)),
+        handleId: handle.id,
+        createGuid: guid(handle.createGuid),
+        persistent: true,
+      },
+    });
+    if (handle.connected) return this.expect(result, ErrorCode.OBJECT_NAME_NOT_FOUND);
+    this.expect(result, 0);
+    handle.connected = true;
+    handle.used = true;
+  }
+
+  close(number: number, at: number, repeat: boolean): void {
+    const handle = this.own(number, at);
+    if (!handle || !this.model.connected[number]) return;
+    const result = this.world.close(this.at(number), { id: handle.id });
+    if (!handle.connected) return this.expect(result, ErrorCode.FILE_CLOSED);
+    this.expect(result, 0);
+    this.model.handles = this.model.handles.filter((other) => other !== handle);
+    if (repeat) assert.equal(this.world.close(this.at(number), { id: handle.id }).close?.repeated, true);
+    const replay = this.world.open(this.at(number), {
+      path: handle.path,
+      guid: handle.createGuid,
+      replay: true,
+    });
+    this.expect(replay, ErrorCode.FILE_CLOSED);
+  }
+
+  lock(one: Step & { op: "lock" | "unlock" }): void {
+    const handle = this.own(one.client, one.pick);
+    if (!handle || !this.model.connected[one.client]) return;
+    const wanted = { offset: one.offset, length: one.length, exclusive: one.exclusive };
+    const command = this.world.lockCommand(
+      this.at(one.client),
+      { id: handle.id },
+      [{ ...wanted, failImmediately: true }],
+      { request: this.request(one.client) },
+    );
+    const result = this.prepared(this.world.run(command));
+    if (!handle.connected) return this.expect(result, ErrorCode.FILE_CLOSED);
+    handle.used = true;
+    const blocked = this.model.handles.some(
+      (other) =>
+        other.path === handle.path &&
+        other.locks.some(
+          (held) => meet(held, wanted) && !compatible(held.exclusive, wanted.exclusive, other === handle),
+        ),
+    );
+    if (blocked) return this.expect(result, ErrorCode.LOCK_NOT_GRANTED);
+    this.expect(result, 0);
+    handle.locks.push(wanted);
+    if (one.repeat) assert.equal(this.world.run(command).repeated, true);
+  }
+
+  unlock(one: Step & { op: "lock" | "unlock" }): void {
+    const handle = this.own(one.client, one.pick);
+    if (!handle || !this.model.connected[one.client]) return;
+    const command = this.world.lockCommand(
+      this.at(one.client),
+      { id: handle.id },
+      [{ offset: one.offset, length: one.length, unlock: true }],
+      { request: this.request(one.client) },
+    );
+    const result = this.world.run(command);
+    if (!handle.connected) return this.expect(result, ErrorCode.FILE_CLOSED);
+    handle.used = true;
+    const at = handle.locks.findIndex((held) => held.offset === one.offset && held.length === one.length);
+    if (at < 0) return this.expect(result, ErrorCode.RANGE_NOT_LOCKED);
+    this.expect(result, 0);
+    handle.locks.splice(at, 1);
+    if (one.repeat) assert.equal(this.world.run(command).repeated, true);
+  }
+
+  /** The other nodes enforce what was announced; then the answer is that of the event. */
+  prepared(result: v1.ICommandResult): v1.ICommandResult {
+    if (!isParked(result)) return result;
+    for (const event of this.world.eventsOf("lock-prepare")) {
+      const node = event.node ?? "";
+      this.world.ok({
+        lockPrepared: {
+          node,
+          nodeIncarnation: this.world.machine.node(node)?.incarnation ?? 0,
+          pendingId: event.lockPrepare?.pendingId ?? 0,
+        },
+      });
+      const done = this.world.eventsOf("pending-done")[0]?.pendingDone?.result;
+      if (done) return done;
+    }
+    return result;
+  }
+
+  expect(result: v1.ICommandResult, code: number): void {
+    assert.equal(v1.ErrorCode[result.error?.code ?? 0], v1.ErrorCode[code], result.error?.message ?? "");
+    assert(!isParked(result), "parked");
+  }
+
+  /** What the two know has to agree. */
+  check(): void {
+    const { machine } = this.world;
+    const counts = machine.counts();
+    assert.equal(counts.handles, this.model.handles.length);
+    assert.equal(
+      counts.locks,
+      this.model.handles.reduce((sum, handle) => sum + handle.locks.length, 0),
+    );
+    assert.equal([...machine.pending()].length, 0);
+    for (const handle of this.model.handles) {
+      const record = machine.handle(handle.id);
+      assert.equal(record?.connected, handle.connected);
+      assert.equal(record?.locks?.length, handle.locks.length);
+      assert.equal(record?.path, handle.path);
+    }
+  }
+}
+
+function hex(bytes: Uint8Array | null | undefined): string {
+  return Buffer.from(bytes ?? []).toString("hex");
+}
+
+function conflicts(held: ModelHandle, access: number, share: number): boolean {
+  const lacks = (wanted: number, shared: number) =>
+    ((wanted & READ) !== 0 && (shared & 1) === 0) || ((wanted & WRITE) !== 0 && (shared & 2) === 0);
+  return lacks(access, held.share) || lacks(held.access, share);
+}
+
+function meet(a: { offset: number; length: number }, b: { offset: number; length: number }): boolean {
+  if (a.length === 0 && b.length === 0) return false;
+  if (a.length === 0) return b.offset < a.offset && a.offset < b.offset + b.length;
+  if (b.length === 0) return a.offset < b.offset && b.offset < a.offset + a.length;
+  return a.offset < b.offset + b.length && b.offset < a.offset + a.length;
+}
+
+function compatible(held: boolean, wanted: boolean, own: boolean): boolean {
+  if (!held) return !wanted;
+  return own && !wanted;
+}
+
+/** SEED and RUNS replay and lengthen. */
+const seed = Number(process.env["SEED"] ?? 20_261_122);
+const numRuns = Number(process.env["RUNS"] ?? 150);
+
+describe(`state against a sequential model (SEED=${seed})`, function () {
+  this.timeout(600_000);
+
+  it("random programs with failovers, restarts and repeats", () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) => new Runner().run(steps)),
+      { seed, numRuns },
+    );
+  });
+
+  it("determinism: equal commands give equal results, events, records and digests on a member that restarts", () => {
+    fc.assert(
+      fc.property(programs(), (commands) => {
+        const [one, two] = [createStateMachine(), createStateMachine()];
+        let other = two;
+        const disk = new Map<string, Uint8Array>();
+        commands.forEach((command, i) => {
+          const context = { index: i + 1, clusterTimeMs: 1_000 + i * 700 };
+          const first = one.apply(command, context);
+          const second = other.apply(v1.Command.decode(v1.Command.encode(command).finish()), context);
+          assert.deepEqual(bytes(first), bytes(second), `command ${i}`);
+          assert.equal(one.digest(), other.digest(), `digest after command ${i}`);
+          for (const { key, value } of other.takeDirty()) {
+            const id = Buffer.from(key).toString("latin1");
+            if (value === null) disk.delete(id);
+            else disk.set(id, value);
+          }
+          if (i % 7 === 0) {
+            other = createStateMachine();
+            const sorted = [...disk].sort(([a], [b]) => (a < b ? -1 : 1));
+            other.load(sorted.map(([key, value]) => ({ key: Buffer.from(key, "latin1"), value })));
+            other.finishLoad();
+          }
+          assert.deepEqual(dueOf(one, context.clusterTimeMs), dueOf(other, context.clusterTimeMs));
+        });
+      }),
+      { seed, numRuns },
+    );
+  });
+});
+
+function bytes(applied: { result: v1.ICommandResult; events: readonly v1.IEvent[] }): string[] {
+  return [
+    Buffer.from(v1.CommandResult.encode(applied.result).finish()).toString("hex"),
+    ...applied.events.map((event) => Buffer.from(v1.Event.encode(event).finish()).toString("hex")),
+  ];
+}
+
+function dueOf(machine: ReturnType<typeof createStateMachine>, nowMs: number): string[] {
+  return machine
+    .due(nowMs, 1000)
+    .map((command) => Buffer.from(v1.Command.encode(command).finish()).toString("hex"))
+    .sort();
+}
+
+/** Commands that are mostly sensible, of all kinds, with small ids so that they meet. */
+function programs(): fc.Arbitrary<v1.ICommand[]> {
+  const small = fc.integer({ min: 1, max: 3 });
+  const node = fc.constantFrom("n1", "n2");
+  const id = fc.integer({ min: 1, max: 6 }).map((number) => guid(`h${number}`));
+  const createGuid = fc.integer({ min: 1, max: 3 }).map((number) => guid(`g${number}`));
+  const fence = fc.record({
+    sessionId: small,
+    epoch: fc.integer({ min: 1, max: 2 }),
+    node,
+    nodeIncarnation: fc.integer({ min: 1, max: 2 }),
+  });
+  const request = fc.option(fc.record({ slot: fc.nat(1), sequence: fc.integer({ min: 1, max: 5 }) }), {
+    nil: null,
+  });
+  const path = fc.constantFrom("a", "d", "d/b");
+  const leaseKey = fc.constantFrom(guid("k1"), guid("k2"), new Uint8Array(0));
+  const observed = fc.record({
+    exists: fc.boolean(),
+    fileId: fc.constantFrom("f1", "f2"),
+    revision: fc.constantFrom(1, 1000),
+    directory: fc.constant(false),
+  });
+  const open = fc.record({
+    fence,
+    request,
+    handleId: id,
+    createGuid,
+    replay: fc.boolean(),
+    kind: fc.integer({ min: 1, max: 4 }),
+    share: fc.constant("s"),
+    path,
+    desiredAccess: fc.constantFrom(1, 2, 3, 0x10003, 0x80),
+    shareMode: fc.record({ read: fc.boolean(), write: fc.boolean(), delete: fc.boolean() }),
+    disposition: fc.integer({ min: 1, max: 6 }),
+    deleteOnClose: fc.boolean(),
+    timeoutMs: fc.constantFrom(0, 1000, 5000),
+    observed,
+    lease: fc.record({ key: leaseKey, state: fc.constantFrom(0, 1, RH, 5, RWH), epoch: small }),
+    closeMyOrphans: fc.boolean(),
+  });
+  const finish = fc.record({
+    node,
+    nodeIncarnation: fc.integer({ min: 1, max: 2 }),
+    effectId: fc.integer({ min: 1, max: 8 }),
+    fileId: fc.constantFrom("f1", "f2", "f3"),
+    error: fc.option(fc.constant({ code: 28, message: "full" }), { nil: null }),
+  });
+  const lock = fc.record({
+    fence,
+    request,
+    handleId: id,
+    sequenceIndex: fc.nat(2),
+    sequenceNumber: fc.nat(2),
+    elements: fc.array(
+      fc.record({
+        offset: fc.nat(4),
+        length: fc.nat(4),
+        exclusive: fc.boolean(),
+        unlock: fc.boolean(),
+        failImmediately: fc.boolean(),
+      }),
+      { maxLength: 2 },
+    ),
+  });
+  const effect = fc.record({
+    fence,
+    request,
+    effect: fc.record({
+      kind: fc.integer({ min: 4, max: 10 }),
+      handleId: fc.oneof(id, fc.constant(new Uint8Array(0))),
+      share: fc.constant("s"),
+      path,
+      targetPath: fc.constantFrom("", "a", "e"),
+      replace: fc.boolean(),
+      fileId: fc.constantFrom("", "f1"),
+      directory: fc.boolean(),
+    }),
+  });
+  const command: fc.Arbitrary<v1.ICommand> = fc.oneof(
+    { weight: 8, arbitrary: open.map((openHandle) => ({ openHandle })) },
+    { weight: 8, arbitrary: finish.map((finishEffect) => ({ finishEffect })) },
+    { weight: 5, arbitrary: lock.map((one) => ({ lock: one })) },
+    { weight: 4, arbitrary: effect.map((beginEffect) => ({ beginEffect })) },
+    {
+      weight: 3,
+      arbitrary: fc.record({ fence, request, handleId: id }).map((closeHandle) => ({ closeHandle })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .record({ fence, request, handleId: id, delete: fc.boolean() })
+        .map((setDisposition) => ({ setDisposition })),
+    },
+    {
+      weight: 3,
+      arbitrary: fc
+        .record({
+          fence,
+          handleId: id,
+          createGuid,
+          persistent: fc.boolean(),
+          lease: fc.record({ key: leaseKey }),
+        })
+        .map((reconnectHandle) => ({ reconnectHandle })),
+    },
+    {
+      weight: 3,
+      arbitrary: fc
+        .record({ fence, key: leaseKey, state: fc.constantFrom(0, 1, RH, 5) })
+        .map((ackLease) => ({ ackLease })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .record({ fence, pendingId: fc.integer({ min: 1, max: 5 }) })
+        .map((cancelPending) => ({ cancelPending })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc
+        .record({
+          node,
+          nodeIncarnation: fc.integer({ min: 1, max: 2 }),
+          pendingId: fc.integer({ min: 1, max: 5 }),
+        })
+        .map((lockPrepared) => ({ lockPrepared })),
+    },
+    {
+      weight: 2,
+      arbitrary: fc.record({ fence, connection: small }).map((disconnectSession) => ({ disconnectSession })),
+    },
+    {
+      weight: 4,
+      arbitrary: fc
+        .tuple(small, node)
+        .map(([sessionId, at]) => ({
+          connectSession: {
+            sessionId,
+            clientGuid: guid(`c${sessionId % 2}`),
+            resumeToken: guid(`t${sessionId}`),
+            principal: "p",
+            node: at,
+            nodeIncarnation: 1,
+          },
+        })),
+    },
+    { weight: 2, arbitrary: fc.record({ fence }).map((takeoverDone) => ({ takeoverDone })) },
+    { weight: 1, arbitrary: fc.record({ fence }).map((closeSession) => ({ closeSession })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({
+          fence,
+          to: node,
+          forced: fc.boolean(),
+          handleId: fc.oneof(id, fc.constant(new Uint8Array(0))),
+        })
+        .map((moveSession) => ({ moveSession })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ fence, operationId: fc.constant("op"), thaw: fc.boolean() })
+        .map((freezeSession) => ({ freezeSession })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ node, incarnation: fc.integer({ min: 1, max: 2 }) })
+        .map((nodeDown) => ({ nodeDown })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ name: node, incarnation: fc.integer({ min: 1, max: 3 }) })
+        .map((one) => ({ registerNode: { node: one } })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ handleId: id, connection: small, deadlineMs: fc.constantFrom(3000, 6000) })
+        .map((expireHandle) => ({ expireHandle })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ sessionId: small, connection: small, epoch: small })
+        .map((expireSession) => ({ expireSession })),
+    },
+    { weight: 1, arbitrary: id.map((handleId) => ({ forceClose: { handleId, reason: "r" } })) },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({
+          key: fc.constant("k"),
+          node,
+          nodeIncarnation: fc.constant(1),
+          epoch: small,
+          state: fc.constant(Uint8Array.of(1)),
+        })
+        .map((storeKey) => ({ storeKey })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ key: fc.constant("k"), node, nodeIncarnation: fc.constant(1), timeoutMs: fc.constant(500) })
+        .map((claimKey) => ({ claimKey })),
+    },
+  );
+  const start: v1.ICommand[] = [
+    { initCluster: { clusterId: "c", shares: [{ name: "s", continuouslyAvailable: true }] } },
+    ...["n1", "n2"].map((name) => ({ registerNode: { node: { name, incarnation: 1 } } })),
+    ...[1, 2, 3].map((number) => ({
+      openSession: {
+        clientGuid: guid(`c${number % 2}`),
+        resumeToken: guid(`t${number}`),
+        principal: "p",
+        node: number === 2 ? "n2" : "n1",
+        nodeIncarnation: 1,
+        timeoutMs: 5_000,
+      },
+    })),
+  ];
+  return fc.array(command, { minLength: 20, maxLength: 120 }).map((rest) => [...start, ...rest]);
+}
