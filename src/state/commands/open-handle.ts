@@ -44,6 +44,10 @@ function open(tx: Tx, session: SessionRow, command: v1.IOpenHandle, digest: Id):
   if (forced !== null) return forced;
   const replay = mutant.replayExecutesAgain ? null : answerReplay(tx, session, command);
   if (replay !== null) return replay;
+  // Not before: the repeat of a create may propose the id that the first one got.
+  const id = idOf(command.handleId);
+  if (tx.store.handles.byId.has(id))
+    return fail(ErrorCode.INVALID_ARGUMENT, `handle id ${shortHex(id)} was used before`);
   return attemptOpen(tx, { session, command, digest, parked: null });
 }
 
@@ -79,13 +83,6 @@ function observedProblem(observed: v1.IObservedFile | null | undefined): Problem
 
 function limitProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Problem {
   const { handles } = tx.store;
-  const id = idOf(command.handleId);
-  if (handles.byId.has(id)) {
-    // A repeat with a proposed id of its own is the rule; the same id means that a guid replay is answered below.
-    const same =
-      handles.byId.get(id)?.createGuid === idOf(command.createGuid) && idOf(command.createGuid) !== "";
-    if (!same) return fail(ErrorCode.INVALID_ARGUMENT, `handle id ${shortHex(id)} was used before`);
-  }
   if (session.liveHandles >= limits.handlesPerSessionMax)
     return fail(
       ErrorCode.TOO_MANY_OPENED_FILES,

@@ -309,12 +309,21 @@ export function completeOpen(tx: Tx, handle: HandleRow, outcome: OpenOutcome): v
   const lease = grantTo(tx, handle, outcome.lease);
   settleKind(handle, lease?.r.state ?? 0);
   handle.replayEligible = isReplayEligible(handle);
+  watchDeadline(tx, handle);
   tx.touchHandle(handle);
   if (outcome.action !== v1.CreateAction.OPENED)
     breakDirectory(tx, handle.share, handle.path, handle.client, idOf(outcome.lease?.parentKey));
   tx.emitHandle(EventKind.handleOpened, "", handle, `${handle.share}:${handle.path} opened`);
   tx.wakeHandle(handle);
   return { open: openResult(tx, handle, false) };
+}
+
+/** Its client may have gone while the create was under way: nobody else would look at its deadline then. */
+function watchDeadline(tx: Tx, handle: HandleRow): void {
+  const { session } = handle;
+  session.handleTimeoutMinMs = Math.min(session.handleTimeoutMinMs, handle.timeoutMs);
+  const deadlineMs = handle.deadlineMs();
+  if (deadlineMs !== 0) tx.store.deadlines.schedule(session, deadlineMs);
 }
 
 /** Durable needs a lease with H and a file; less is a plain handle, which does not outlive its connection. */
