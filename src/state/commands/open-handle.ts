@@ -6,9 +6,10 @@ import { mutant } from "../mutants.js";
 import { takeOverApplication } from "../mechanics/app-instance.js";
 import { checkFence } from "../mechanics/fence.js";
 import { openIdentity } from "../mechanics/identity.js";
-import { attemptOpen } from "../mechanics/opening.js";
+import { attemptOpen, openResult } from "../mechanics/opening.js";
 import { answerReplay } from "../mechanics/replaying.js";
 import { onceOnly } from "../mechanics/reply-cache.js";
+import { resumeHandle } from "../mechanics/resuming.js";
 import { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
 import {
@@ -28,13 +29,30 @@ import {
 export function openHandle(tx: Tx, command: v1.IOpenHandle): v1.ICommandResult {
   const session = checkFence(tx, command.fence);
   if (!(session instanceof SessionRow)) return failed(session);
-  return onceOnly(
+  const result = onceOnly(
     tx,
     session,
     command.request,
     () => openIdentity(command),
     (digest) => open(tx, session, command, digest),
   );
+  return result.repeated ? resumeRepeated(tx, session, result) : result;
+}
+
+/**
+ * The answer of a create was lost with its connection, and the client asks for it on the next one: it could not resume a
+ * handle whose id it never learned. So the handle is resumed with the answer, as for a replay by guid (semantics.md B2).
+ */
+function resumeRepeated(tx: Tx, session: SessionRow, result: v1.ICommandResult): v1.ICommandResult {
+  const open = result.open;
+  const handle = tx.store.handles.byId.get(idOf(open?.handle?.id));
+  if (!open || open.status !== v1.OpenResult.Status.DONE || !handle?.isOpen || handle.session !== session)
+    return result;
+  if (!handle.isConnected) {
+    if (!handle.replayEligible || handle.extras?.split) return result;
+    resumeHandle(tx, session, handle, { keepReplayEligible: true });
+  }
+  return { ...result, open: openResult(tx, handle, open.replayed ?? false) };
 }
 
 function open(tx: Tx, session: SessionRow, command: v1.IOpenHandle, digest: Id): v1.ICommandResult {
@@ -63,7 +81,7 @@ function openProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Prob
     bytesProblem("blob", command.blob, limits.blobBytesMax),
     kindProblem(command.kind ?? 0),
     observedProblem(command.observed),
-    limitProblem(tx, session, command),
+    limitProblem(tx, session),
   );
 }
 
@@ -81,7 +99,7 @@ function observedProblem(observed: v1.IObservedFile | null | undefined): Problem
   return null;
 }
 
-function limitProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Problem {
+function limitProblem(tx: Tx, session: SessionRow): Problem {
   const { handles } = tx.store;
   if (session.liveHandles >= limits.handlesPerSessionMax)
     return fail(

@@ -171,7 +171,11 @@ function finishFence(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.I
     leases.refile(lease, fileId);
     tx.store.touch(lease);
   }
-  tx.wake(r.share, r.path, r.fileId);
+  for (const waiting of [...tx.store.pending.ofFile(r.share, r.fileId)]) {
+    tx.store.pending.refile(waiting, fileId);
+    tx.store.touch(waiting);
+  }
+  tx.wake(r.share, r.path, fileId);
   return plainDone(tx, effect, outcome);
 }
 

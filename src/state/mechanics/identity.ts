@@ -43,7 +43,8 @@ export function dispositionIdentity(command: v1.ISetDisposition): Uint8Array {
 }
 
 export function lockIdentity(command: v1.ILock): Uint8Array {
-  return v1.Lock.encode({ ...command, fence: null, channelSequence: 0 }).finish();
+  const elements = (command.elements ?? []).map((element) => ({ ...element, failImmediately: false }));
+  return v1.Lock.encode({ ...command, elements, fence: null, channelSequence: 0 }).finish();
 }
 
 export function blobIdentity(command: v1.ISetBlob): Uint8Array {

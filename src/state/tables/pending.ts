@@ -28,6 +28,13 @@ export class PendingTable {
     removeFrom(this.#sessions, String(r.sessionId), row);
   }
 
+  /** A call waits at another file of the same name. */
+  refile(row: PendingRow, fileId: string): void {
+    removeFrom(this.#files, fileKey(row.r.share, row.r.fileId), row);
+    row.r.fileId = fileId;
+    addTo(this.#files, fileKey(row.r.share, fileId), row);
+  }
+
   ofSession(id: number): PendingRow[] {
     return [...listOf(this.#sessions.get(String(id)))].sort(byId);
   }

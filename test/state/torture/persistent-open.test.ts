@@ -461,7 +461,7 @@ describe("smb2.persistent-open-failover", () => {
       const repeat = world.run(world.openCommand(a, command));
       assert.equal(repeat.repeated, true);
       assert.equal(repeat.open?.handle?.createAction, v1.CreateAction.CREATED);
-      assert.deepEqual(repeat.open?.handle?.createGuid, Buffer.from(guid("g")));
+      assert.deepEqual(Buffer.from(repeat.open?.handle?.createGuid ?? []), Buffer.from(guid("g")));
     }
   });
 });

@@ -435,3 +435,26 @@ describe("reply cache (semantics B6)", () => {
     assert(isParked(world.open(b)));
   });
 });
+
+describe("a create whose answer was lost with its connection", () => {
+  inEachSituation("is answered under its request id on the next one, with a handle in hand", (lose) => {
+    const world = new World();
+    const a = world.client("a");
+    const spec = { guid: "g", disposition: D.CREATE, request: { slot: 0, sequence: 1 } };
+    const handle = world.opened(a, spec);
+    for (let round = 0; round < 3; round++) {
+      lose(world, a);
+      world.connect(a);
+      const again = world.open(a, { ...spec, replay: true });
+      assert.equal(again.repeated, true);
+      assert.equal(again.open?.handle?.connected, true);
+      assert.notEqual(again.open?.handle?.volatileId, handle.volatileId);
+    }
+    assert.equal(world.lock(a, handle, 0, 1).error, undefined);
+    lose(world, a);
+    world.connect(a);
+    const used = world.open(a, { ...spec, replay: true });
+    assert.equal(used.repeated, true);
+    assert.equal(world.handle(handle).connected, false, "a used handle is resumed by its id");
+  });
+});

@@ -1,0 +1,394 @@
+import assert from "node:assert/strict";
+import { createStateMachine, FORMAT_VERSION } from "../../src/state/index.js";
+import { v1 } from "../../src/wire/index.js";
+import { limits } from "../../src/wire/limits.js";
+import { ALL, assertCode, guid, RWH, World } from "./harness.js";
+import { inEachSituation } from "./situations.js";
+
+const { ErrorCode } = v1;
+
+describe("smb2.session", () => {
+  it("reconnect1, reconnect2: naming the previous session ends it; another principal's is left alone", () => {
+    const world = new World();
+    const a = world.client("a");
+    const b = world.client("b");
+    world.client("b2", "n1", { clientGuid: a.guid, principal: "b", previousSessionId: a.sessionId });
+    assert.equal(world.session(a).replacedBy, 0);
+    world.client("c", "n2", { clientGuid: b.guid, principal: "b", previousSessionId: b.sessionId });
+    assertCode(world.open(b), ErrorCode.UNKNOWN_SESSION);
+  });
+
+  it("opening again with the same guid and token gives the same session", () => {
+    const world = new World();
+    const a = world.client("a");
+    const command = {
+      openSession: {
+        clientGuid: a.guid,
+        resumeToken: a.token,
+        principal: "a",
+        node: "n2",
+        nodeIncarnation: 1,
+      },
+    };
+    const again = world.ok(command);
+    assert.equal(again.repeated, true);
+    assert.equal(again.session?.id, a.sessionId);
+    assert.equal(world.machine.counts().sessions, 1);
+    assertCode(
+      world.run({ openSession: { ...command.openSession, principal: "m" } }),
+      ErrorCode.ACCESS_DENIED,
+    );
+  });
+
+  it("elsewhere: allowed when the owner is down or said that the client is gone, otherwise NOT_OWNER", () => {
+    const world = new World();
+    const a = world.client("a");
+    const refused = world.run(world.connectCommand(a, "n2"));
+    assertCode(refused, ErrorCode.NOT_OWNER);
+    assert.equal(refused.error?.owner?.grpcAddress, "n1:1");
+    assert.equal(refused.error?.epoch, 1);
+    world.disconnect(a);
+    world.connect(a, "n2");
+    assert.equal(world.session(a).owner, "n2");
+    assert.equal(world.session(a).epoch, 2);
+  });
+
+  it("elsewhere: not while the owner has an effect of it in hand", () => {
+    const world = new World();
+    const a = world.client("a");
+    const begun = world.run(world.openCommand(a, {}));
+    world.disconnect(a);
+    assertCode(world.run(world.connectCommand(a, "n2")), ErrorCode.NOT_OWNER);
+    world.perform(begun);
+    world.connect(a, "n2");
+  });
+
+  inEachSituation("an expiry names connection and epoch: who came back first wins", (lose) => {
+    const world = new World();
+    const a = world.client("a");
+    world.opened(a, { guid: "g" });
+    lose(world, a);
+    world.nowMs += 60_000;
+    const due = world.machine.due(world.nowMs, 10);
+    assert.equal(due.length, 1);
+    world.connect(a);
+    for (const command of due) assertCode(world.run(command), ErrorCode.NO_CHANGE);
+    assert.equal(world.machine.counts().handles, 1);
+  });
+
+  it("timeouts are lower bounds: a session outlives its longest handle promise", () => {
+    const world = new World();
+    const a = world.client("a", "n1", { timeoutMs: 1_000 });
+    const handle = world.opened(a, { guid: "g", timeoutMs: 30_000 });
+    world.disconnect(a);
+    world.pass(29_999);
+    assert.equal(world.handle(handle).state, v1.HandleState.HANDLE_OPEN);
+    world.pass(1);
+    assert.equal(world.machine.session(a.sessionId), undefined);
+    assert.equal(world.machine.counts().handles, 0);
+  });
+
+  it("session timeouts are clamped", () => {
+    const world = new World();
+    assert.equal(
+      world.session(world.client("a", "n1", { timeoutMs: 1 })).timeoutMs,
+      limits.sessionTimeoutMsMin,
+    );
+    assert.equal(
+      world.session(world.client("b", "n1", { timeoutMs: 1e9 })).timeoutMs,
+      limits.sessionTimeoutMsMax,
+    );
+    assert.equal(
+      world.session(world.client("c", "n1", { timeoutMs: 0 })).timeoutMs,
+      limits.sessionTimeoutMsDefault,
+    );
+  });
+
+  it("a cordoned node gets no new sessions and no takeovers while another is up", () => {
+    const world = new World();
+    world.ok({ scheduleNode: { node: "n2", cordoned: true, reason: "disk" } });
+    const open = { clientGuid: guid("x"), resumeToken: guid("y"), node: "n2", nodeIncarnation: 1 };
+    assertCode(world.run({ openSession: open }), ErrorCode.NOT_READY);
+    const clients = Array.from({ length: 20 }, (_, i) => world.client(`c${i}`));
+    world.kill("n1");
+    for (const client of clients) assert.equal(world.session(client).owner, "n3");
+  });
+});
+
+describe("nodes", () => {
+  it("the same node with a higher incarnation takes its sessions over, epoch + 1", () => {
+    const world = new World();
+    const a = world.client("a");
+    world.opened(a, { guid: "g" });
+    world.register("n1", 2);
+    assert.equal(world.session(a).owner, "n1");
+    assert.equal(world.session(a).ownerIncarnation, 2);
+    assert.equal(world.session(a).epoch, 2);
+    assertCode(world.register("n1", 1), ErrorCode.PRECONDITION_FAILED);
+    world.kill("n1");
+    assertCode(world.register("n1", 2), ErrorCode.LEASE_LOST);
+  });
+
+  it("the last node's sessions wait and are adopted by whoever registers next", () => {
+    const world = new World({ nodes: ["n1"] });
+    const a = world.client("a");
+    const handle = world.opened(a, { guid: "g" });
+    world.kill("n1");
+    assert.equal(world.session(a).owner, "n1");
+    world.register("n2", 1);
+    assert.equal(world.session(a).owner, "n2");
+    world.connect(a);
+    assert.equal(world.reconnect(a, handle).error, undefined);
+  });
+
+  it("a failover is recorded with its counts, and who came back", () => {
+    const world = new World();
+    const [a, b] = [world.client("a"), world.client("b")];
+    world.opened(a, { guid: "g" });
+    world.kill("n1");
+    world.connect(a);
+    const record = () => [...world.machine.failovers()][0];
+    assert.equal(record()?.sessions, 2);
+    assert.equal(record()?.handles, 1);
+    assert.equal(record()?.sessionsBack, 1);
+    world.pass(60_000);
+    assert.equal(record()?.sessionsLost, 1);
+    assert.equal(record()?.reclaimMs, 60_000);
+    assert.equal(world.machine.session(b.sessionId), undefined);
+  });
+});
+
+describe("transfers", () => {
+  it("freeze, release, thaw at the new owner; a repeated operation finds the first", () => {
+    const world = new World();
+    const a = world.client("a");
+    const handle = world.opened(a, { guid: "g", leaseKey: "k", lease: RWH });
+    const operation = {
+      id: "op",
+      kind: "transfer",
+      requestedBy: "me",
+      items: [{ sessionId: a.sessionId, from: "n1", to: "n2", epochBefore: 1 }],
+    };
+    world.ok({ beginOperation: { operation } });
+    assert.equal(world.ok({ beginOperation: { operation } }).repeated, true);
+    assertCode(
+      world.run({ beginOperation: { operation: { ...operation, forced: true } } }),
+      ErrorCode.REQUEST_MISMATCH,
+    );
+    world.ok({ freezeSession: { fence: world.fence(a), operationId: "op" } });
+    assertCode(world.open(a, { path: "x" }), ErrorCode.FROZEN);
+    world.ok({ moveSession: { fence: world.fence(a), to: "n2", operationId: "op", freezeMs: 7 } });
+    const session = world.session(a);
+    assert.deepEqual(
+      [session.owner, session.epoch, session.frozenBy, session.connected],
+      ["n2", 2, "", false],
+    );
+    world.ok({ endOperation: { id: "op", state: "done" } });
+    const item = [...world.machine.operations()][0]?.items?.[0];
+    assert.deepEqual([item?.state, item?.epochAfter, item?.freezeMs], ["moved", 2, 7]);
+    world.connect(a);
+    assert.equal(world.reconnect(a, handle).open?.lease?.state, RWH);
+  });
+
+  it("a plan whose world has moved is refused; an operation that ends thaws what it froze", () => {
+    const world = new World();
+    const a = world.client("a");
+    const items = [{ sessionId: a.sessionId, to: "n2", epochBefore: 7 }];
+    assertCode(
+      world.run({ beginOperation: { operation: { id: "x", kind: "transfer", items } } }),
+      ErrorCode.PRECONDITION_FAILED,
+    );
+    world.ok({
+      beginOperation: {
+        operation: { id: "y", kind: "transfer", items: [{ sessionId: a.sessionId, to: "n2" }] },
+      },
+    });
+    world.ok({ freezeSession: { fence: world.fence(a), operationId: "y" } });
+    world.ok({ endOperation: { id: "y", state: "cancelled" } });
+    assert.equal(world.open(a).error, undefined);
+  });
+
+  it("a handle moves alone: its old owner is fenced, the session stays, a second failover finds it", () => {
+    const world = new World();
+    const a = world.client("a");
+    const handle = world.opened(a, { guid: "g" });
+    world.ok({ moveSession: { fence: world.fence(a), to: "n2", handleId: handle.id ?? null } });
+    assertCode(world.lock(a, handle, 0, 1), ErrorCode.NOT_OWNER);
+    assert.equal(world.session(a).owner, "n1");
+    const fence = () => {
+      const record = world.handle(handle);
+      const node = record.owner ?? "";
+      return { sessionId: a.sessionId, epoch: record.ownerEpoch ?? 0, node, nodeIncarnation: 1 };
+    };
+    world.ok({
+      lock: {
+        fence: fence(),
+        handleId: handle.id ?? null,
+        elements: [{ offset: 0, length: 1, failImmediately: true }],
+      },
+    });
+    world.kill("n2");
+    world.restart();
+    assert.notEqual(world.handle(handle).owner, "n2");
+    world.ok({
+      lock: {
+        fence: fence(),
+        handleId: handle.id ?? null,
+        elements: [{ offset: 5, length: 1, failImmediately: true }],
+      },
+    });
+  });
+
+  it("by force: only under the present epoch", () => {
+    const world = new World();
+    const a = world.client("a");
+    const stale = { ...world.fence(a), epoch: 9 };
+    assertCode(world.run({ moveSession: { fence: stale, to: "n2", forced: true } }), ErrorCode.STALE_EPOCH);
+    world.ok({ moveSession: { fence: { ...world.fence(a), node: "n3" }, to: "n2", forced: true } });
+    assert.equal(world.session(a).owner, "n2");
+  });
+});
+
+describe("resume keys", () => {
+  function keys(): World {
+    const world = new World({ nodes: [] });
+    world.register("s1", 1, { foreign: true });
+    world.register("s2", 1, { foreign: true });
+    return world;
+  }
+  const claim = (node: string, more: v1.IClaimKey = {}) => ({
+    claimKey: { key: "k", node, nodeIncarnation: 1, ...more },
+  });
+  const store = (node: string, epoch: number, more: v1.IStoreKey = {}) => ({
+    storeKey: { key: "k", node, nodeIncarnation: 1, epoch, state: Uint8Array.of(epoch), ...more },
+  });
+
+  it("are fenced by owner, incarnation, epoch and version", () => {
+    const world = keys();
+    assert.equal(world.ok(claim("s1")).key?.epoch, 1);
+    assert.equal(world.ok(claim("s1")).repeated, true);
+    assertCode(world.run(claim("s2")), ErrorCode.NOT_OWNER);
+    assert.equal(world.ok(store("s1", 1)).key?.version, 2);
+    assertCode(world.run(store("s1", 2)), ErrorCode.STALE_EPOCH);
+    assertCode(world.run(store("s2", 1)), ErrorCode.NOT_OWNER);
+    assertCode(world.run(store("s1", 1, { expectVersion: 1 })), ErrorCode.PRECONDITION_FAILED);
+    world.ok(store("s1", 1, { expectVersion: 2 }));
+    assertCode(
+      world.run(store("s1", 1, { state: new Uint8Array(limits.keyStateBytesMax + 1) })),
+      ErrorCode.LIMIT_EXCEEDED,
+    );
+    world.ok(store("s1", 1, { state: new Uint8Array(limits.keyStateBytesMax) }));
+  });
+
+  it("move to their like when their owner dies, with their unresolved effects; the late write of the dead is refused", () => {
+    const world = keys();
+    world.register("ours", 1);
+    world.ok(claim("s1", { state: Uint8Array.of(9) }));
+    const fence = { node: "s1", nodeIncarnation: 1, epoch: 1 };
+    const effect = { kind: v1.EffectKind.EFFECT_FOREIGN, key: "k", description: Uint8Array.of(1) };
+    const begun = world.ok({ beginEffect: { fence, effect } });
+    world.kill("s1");
+    assert.equal(world.machine.key("k")?.owner, "s2");
+    assert.equal(world.machine.key("k")?.epoch, 2);
+    assert.deepEqual(Buffer.from(world.machine.key("k")?.state ?? []), Buffer.from([9]));
+    assert.equal([...world.machine.effects()][0]?.owner, "s2");
+    assertCode(world.run(store("s1", 1)), ErrorCode.STALE_EPOCH);
+    assertCode(world.finish(begun.effect?.effect ?? {}), ErrorCode.NOT_OWNER);
+    assertCode(
+      world.run({ releaseKey: { key: "k", node: "s2", nodeIncarnation: 1, epoch: 2 } }),
+      ErrorCode.PRECONDITION_FAILED,
+    );
+    world.finish([...world.machine.effects()][0] ?? {});
+    world.ok({ releaseKey: { key: "k", node: "s2", nodeIncarnation: 1, epoch: 2 } });
+  });
+
+  it("wait for a claim when nobody is left, and expire", () => {
+    const world = keys();
+    world.ok(claim("s1", { timeoutMs: 5_000 }));
+    world.kill("s2");
+    world.kill("s1");
+    world.pass(4_999);
+    assert.equal(world.machine.key("k")?.owner, "s1");
+    world.restart();
+    world.pass(1);
+    assert.equal(world.machine.key("k"), undefined);
+  });
+});
+
+describe("limits and versions", () => {
+  it("a record of a newer version is refused with a sentence", () => {
+    const machine = createStateMachine();
+    const value = v1.ClusterRecord.encode({ formatVersion: FORMAT_VERSION + 1 }).finish();
+    assert.throws(
+      () => machine.load([{ key: Uint8Array.of(1), value }]),
+      /format version 2; this program knows 1/,
+    );
+    assert.throws(
+      () => createStateMachine().load([{ key: Uint8Array.of(0x7f), value }]),
+      /record of kind 0x7f, which this version does not know/,
+    );
+  });
+
+  it("guids, paths, labels and blobs are checked at their edges", () => {
+    const world = new World();
+    const a = world.client("a");
+    const open = (change: Partial<v1.IOpenHandle>) =>
+      world.run({ openHandle: { ...world.openCommand(a, {}).openHandle, ...change } });
+    assertCode(open({ handleId: new Uint8Array(15) }), ErrorCode.INVALID_ARGUMENT);
+    assertCode(open({ createGuid: new Uint8Array(17) }), ErrorCode.INVALID_ARGUMENT);
+    assertCode(open({ share: "none" }), ErrorCode.UNKNOWN_SHARE);
+    for (const path of ["a//b", "../x", "a/./b", "/a", "a/", "a\0b", "x".repeat(256)])
+      assertCode(open({ path }), ErrorCode.OBJECT_NAME_INVALID);
+    assertCode(open({ blob: new Uint8Array(limits.blobBytesMax + 1) }), ErrorCode.LIMIT_EXCEEDED);
+    assertCode(open({ kind: 99 as v1.HandleKind }), ErrorCode.INVALID_ARGUMENT);
+    assertCode(open({ disposition: 99 as v1.Disposition }), ErrorCode.INVALID_PARAMETER);
+    assert.equal(open({ path: "x".repeat(255), blob: new Uint8Array(limits.blobBytesMax) }).error, undefined);
+    assertCode(world.run({}), ErrorCode.UNSUPPORTED_VERSION);
+  });
+
+  it("a handle id is used once", () => {
+    const world = new World();
+    const a = world.client("a");
+    const b = world.client("b", "n2");
+    world.opened(a, { id: "same", guid: "g" });
+    assertCode(world.open(b, { id: "same", guid: "g", path: "x" }), ErrorCode.INVALID_ARGUMENT);
+  });
+
+  it("a batch answers each command and is no deeper than one", () => {
+    const world = new World();
+    const result = world.run({
+      batch: { commands: [{ advanceTime: {} }, { batch: {} }, { removeNode: { node: "n9" } }] },
+    });
+    const codes = result.batch?.results?.map((one) => one.error?.code ?? 0);
+    assert.deepEqual(codes, [0, ErrorCode.INVALID_ARGUMENT, ErrorCode.UNKNOWN_NODE]);
+    const many = Array.from({ length: limits.batchCommandsMax + 1 }, () => ({ advanceTime: {} }));
+    assertCode(world.run({ batch: { commands: many } }), ErrorCode.LIMIT_EXCEEDED);
+    assert.equal(world.run({ batch: { commands: many.slice(1) } }).error, undefined);
+  });
+
+  it("tombstones are bounded: the oldest go", () => {
+    const world = new World();
+    const a = world.client("a");
+    world.file("file");
+    for (let i = 0; i <= limits.tombstonesPerSessionMax; i++)
+      world.close(a, world.opened(a, { guid: `g${i}` }));
+    const kept = [...world.machine.handlesOfSession(a.sessionId)];
+    assert.equal(kept.length, limits.tombstonesPerSessionMax);
+    assertCode(world.open(a, { guid: "g1", replay: true }), ErrorCode.FILE_CLOSED);
+    assert.equal(world.open(a, { guid: "g0", replay: true }).error, undefined);
+    world.restart();
+  });
+
+  it("a create that completes after its client went is given its deadline", () => {
+    const world = new World();
+    const a = world.client("a");
+    const begun = world.run(world.openCommand(a, { guid: "g", timeoutMs: 2_000, access: ALL }));
+    world.disconnect(a);
+    world.pass(1_000);
+    assert.equal(world.perform(begun).open?.handle?.connected, false);
+    world.pass(999);
+    assert.equal(world.machine.counts().handles, 1);
+    world.pass(1);
+    assert.equal(world.machine.counts().handles, 0);
+  });
+});
