@@ -88,11 +88,10 @@ export class CallBook {
     const call = new Call(this.#nextId++, spec, this.#runtime.clock.monotonicMs() + deadlineMs);
     const signal = spec.options?.signal;
     if (signal !== undefined) this.#heedSignal(call, signal);
+    if (call.stage === "settled") return call.promise;
     this.#deadlines.add(call);
-    if (call.stage === "queued") {
-      this.#lanes.add(call);
-      this.#pump();
-    }
+    this.#lanes.add(call);
+    this.#pump();
     return call.promise;
   }
 

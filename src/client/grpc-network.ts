@@ -6,7 +6,15 @@ import { fromServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
 import { limits } from "../wire/limits.js";
 import { services } from "../wire/services.js";
+import type { ClientTls } from "./options.js";
 import type { ClientNetwork, ClientStream, StreamEvents } from "./transport-api.js";
+
+/** Credentials for a client's connections: TLS where certificates are given. */
+export function clientCredentials(tls: ClientTls | undefined): ChannelCredentials {
+  if (tls === undefined) return credentials.createInsecure();
+  const buffer = (pem: string | Uint8Array | undefined) => (pem === undefined ? null : Buffer.from(pem));
+  return credentials.createSsl(buffer(tls.ca), buffer(tls.key), buffer(tls.cert));
+}
 
 /** Frame and headers around the largest message. */
 const FRAMING_BYTES = 1024;

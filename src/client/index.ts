@@ -15,7 +15,7 @@ import { liveScheduler } from "../runtime/live-scheduler.js";
 import { nullLog, nullMeter } from "../runtime/memory.js";
 import { realRandom } from "../runtime/random.js";
 import { SessionEngine } from "./engine.js";
-import { GrpcClientNetwork } from "./grpc-network.js";
+import { clientCredentials, GrpcClientNetwork } from "./grpc-network.js";
 import { type KeyServer, ResumeKeys } from "./keys.js";
 import { type ClientOptions, resolveOptions } from "./options.js";
 import { Session } from "./session.js";
@@ -32,7 +32,7 @@ export type { SessionEvents } from "./events.js";
 export { GrpcClientNetwork } from "./grpc-network.js";
 export { Handle, type ByteRange, type LockOptions } from "./handle.js";
 export { ResumeKeys, type KeyCallOptions, type KeyServer } from "./keys.js";
-export type { ClientOptions } from "./options.js";
+export type { ClientOptions, ClientTls } from "./options.js";
 export type { Outcome } from "./outcomes.js";
 export { parsePath, type FilePath } from "./paths.js";
 export { Session, type OpenOptions } from "./session.js";
@@ -43,8 +43,9 @@ export type { ClientNetwork, ClientStream, StreamEvents } from "./transport-api.
  * within `deadlineMs`.
  */
 export async function connect(options: ClientOptions): Promise<Session> {
+  resolveOptions(options);
   const runtime = processRuntime();
-  const network = new GrpcClientNetwork(runtime.clock);
+  const network = new GrpcClientNetwork(runtime.clock, clientCredentials(options.tls));
   return connectOver(network, runtime, options, () => network.close());
 }
 
@@ -71,10 +72,9 @@ export async function connectOver(
 export function connectKeys(options: ClientOptions & KeyServer): ResumeKeys {
   const runtime = processRuntime();
   const { server, incarnation, ...client } = options;
-  const network = new GrpcClientNetwork(runtime.clock);
-  return new ResumeKeys(network, runtime, resolveOptions(client), { server, incarnation }, () =>
-    network.close(),
-  );
+  const settings = resolveOptions(client);
+  const network = new GrpcClientNetwork(runtime.clock, clientCredentials(options.tls));
+  return new ResumeKeys(network, runtime, settings, { server, incarnation }, () => network.close());
 }
 
 /** Clock, timers and randomness of this process; timers keep it alive while calls wait. */

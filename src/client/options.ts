@@ -25,10 +25,20 @@ export interface ClientOptions {
   readonly callsInFlightMax?: number;
   /** Ask for reports of changes from a node that is not the owner (semantics.md E). */
   readonly witness?: boolean;
+  /** Absent: plain connections, for loopback and for networks that are private by other means. */
+  readonly tls?: ClientTls;
+}
+
+/** Certificates as PEM texts, for clusters that listen with TLS. The client's own prove its principal. */
+export interface ClientTls {
+  /** Who signed the nodes' certificates; the system's authorities if absent. */
+  readonly ca?: string | Uint8Array;
+  readonly cert?: string | Uint8Array;
+  readonly key?: string | Uint8Array;
 }
 
 /** All settings filled in. */
-export type ClientSettings = Required<ClientOptions>;
+export type ClientSettings = Required<Omit<ClientOptions, "tls">>;
 
 const DEFAULTS = {
   clientName: "holdfast-client",
@@ -58,7 +68,10 @@ export function resolveOptions(options: ClientOptions): ClientSettings {
     throw invalid("silenceLimitMs", settings.silenceLimitMs, "at least twice pingIntervalMs");
   if (new TextEncoder().encode(settings.clientName).length > limits.labelBytesMax)
     throw invalid("clientName", settings.clientName, `at most ${limits.labelBytesMax} bytes`);
-  return settings;
+  if ((options.tls?.cert === undefined) !== (options.tls?.key === undefined))
+    throw invalid("tls", Object.keys(options.tls ?? {}), "cert and key come together");
+  // One slow node must not use up more than the caller's whole patience.
+  return { ...settings, attemptTimeoutMs: Math.min(settings.attemptTimeoutMs, settings.deadlineMs) };
 }
 
 const NUMBERS = [

@@ -428,6 +428,26 @@ describe(`client: deadlines and outcomes (SEED=${SEED})`, () => {
     assert.equal(error.code, ErrorCode.CANCELLED);
   });
 
+  it("does not begin what its caller has cancelled already", async () => {
+    const { world, cluster, handle } = await opened();
+    const error = await codeOf(world.settle(handle.append(text("x"), { signal: AbortSignal.abort() })));
+    assert.equal(error.code, ErrorCode.CANCELLED);
+    await world.pass(100);
+    assert.equal(cluster.requests("write").length, 0);
+  });
+
+  it("keeps to a deadline that is shorter than one attempt", async () => {
+    const world = new World();
+    const cluster = new FakeCluster(world);
+    for (const name of ["n1", "n2", "n3"]) cluster.link(name).reachability = "blackhole";
+    const connecting = connectOver(cluster.network, world.runtime, {
+      nodes: cluster.addresses,
+      deadlineMs: 400,
+    });
+    await codeOf(world.settle(connecting));
+    assert.ok(world.nowMs < 1_100, `took ${world.nowMs} ms`);
+  });
+
   it("gives up connecting at the deadline, and names every node with its reason", async () => {
     const world = new World();
     const cluster = new FakeCluster(world);

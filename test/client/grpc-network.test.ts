@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server as TcpServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
 import { GrpcClientNetwork } from "../../src/client/grpc-network.js";
 import { connect } from "../../src/client/index.js";
@@ -12,7 +16,10 @@ import { services } from "../../src/wire/services.js";
 type FileStream = ServerDuplexStream<v1.FileRequest, v1.IFileResponse>;
 
 /** A real gRPC server on loopback; `serve` gets every Session stream. */
-async function serve(onStream: (stream: FileStream) => void): Promise<{ address: string; kill(): void }> {
+async function serve(
+  onStream: (stream: FileStream) => void,
+  credentials = ServerCredentials.createInsecure(),
+): Promise<{ address: string; kill(): void }> {
   const server = new Server({ "grpc.max_receive_message_length": limits.messageBytesMax });
   server.addService(services.FileService, {
     session: (stream: FileStream) => {
@@ -21,9 +28,7 @@ async function serve(onStream: (stream: FileStream) => void): Promise<{ address:
     },
   });
   const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    ),
+    server.bindAsync("127.0.0.1:0", credentials, (error, bound) => (error ? reject(error) : resolve(bound))),
   );
   return { address: `127.0.0.1:${port}`, kill: () => server.forceShutdown() };
 }
@@ -171,6 +176,63 @@ describe("client: gRPC network", () => {
     assert.deepEqual(
       seen.filter((kind) => kind !== "ping"),
       ["attach", "closeSession"],
+    );
+  });
+
+  it("opens a session over TLS, and not with a node that nobody vouches for", async function () {
+    if (spawnSync("openssl", ["version"]).status !== 0) this.skip();
+    const folder = mkdtempSync(join(tmpdir(), "holdfast-tls-"));
+    cleanUp.push(() => rmSync(folder, { recursive: true }));
+    const [keyFile, certFile] = [join(folder, "key.pem"), join(folder, "cert.pem")];
+    execFileSync(
+      "openssl",
+      [
+        ...[
+          "req",
+          "-x509",
+          "-newkey",
+          "ec",
+          "-pkeyopt",
+          "ec_paramgen_curve:prime256v1",
+          "-nodes",
+          "-days",
+          "2",
+        ],
+        ...[
+          "-subj",
+          "/CN=n1",
+          "-addext",
+          "subjectAltName=IP:127.0.0.1",
+          "-keyout",
+          keyFile,
+          "-out",
+          certFile,
+        ],
+      ],
+      { stdio: "ignore" },
+    );
+    const [key, cert] = [readFileSync(keyFile), readFileSync(certFile)];
+    const server = await serve(
+      (stream) =>
+        stream.on("data", (request: v1.FileRequest) =>
+          stream.write({
+            id: request.id,
+            ...(request.attach ? { session: { sessionId: 3 } } : { done: {} }),
+          }),
+        ),
+      ServerCredentials.createSsl(null, [{ private_key: key, cert_chain: cert }]),
+    );
+    cleanUp.push(() => server.kill());
+    const session = await connect({ nodes: [server.address], witness: false, tls: { ca: cert } });
+    assert.equal(session.id, 3);
+    await session.close();
+    for (const tls of [undefined, {}])
+      await assert.rejects(
+        connect({ nodes: [server.address], witness: false, deadlineMs: 300, ...(tls ? { tls } : {}) }),
+      );
+    await assert.rejects(
+      connect({ nodes: [server.address], tls: { ca: cert, key } }),
+      (error: HoldfastError) => error.code === ErrorCode.INVALID_ARGUMENT,
     );
   });
 });
