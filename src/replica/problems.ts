@@ -3,19 +3,24 @@ import type { v1 } from "../wire/index.js";
 import type { LeaderInfo } from "./api.js";
 
 /** What keeps this member from working as it should, in words for an operator; empty when nothing does. */
-export function problemsOf(now: {
-  readonly dead: string | null;
-  readonly leaderId: number;
-  readonly diskLow: boolean;
-  readonly pendingMs: number;
-  readonly stallMs: number;
-}): string[] {
+export function problemsOf(
+  dead: string | null,
+  info: LeaderInfo,
+  diskLow: boolean,
+  pendingWriteMs: number,
+  diskStallMs: number,
+): string[] {
   const problems: string[] = [];
-  if (now.dead !== null) problems.push(now.dead);
-  if (now.leaderId === 0) problems.push("no leader is known");
-  if (now.diskLow) problems.push("the disk is nearly full");
-  if (now.pendingMs >= now.stallMs) problems.push(`a disk write hangs for ${Math.round(now.pendingMs)} ms`);
+  if (dead !== null) problems.push(dead);
+  if (info.leaderId === 0) problems.push("no leader is known");
+  if (diskLow) problems.push("the disk is nearly full");
+  if (pendingWriteMs >= diskStallMs) problems.push(`a disk write hangs for ${Math.round(pendingWriteMs)} ms`);
   return problems;
+}
+
+/** The answer when more commands wait at a node than it can hold. */
+export function overloaded(node: string, waiting: number): v1.IErrorDetail {
+  return errorDetail(ErrorCode.OVERLOADED, `${waiting} commands wait at ${node}`, { node, retryAfterMs: 50 });
 }
 
 /** The answer to whoever waited in vain and whose call certainly had no effect. */

@@ -8,6 +8,7 @@ import type { ReplicaConfig } from "./config.js";
 import { ForwardFilter } from "./forward-filter.js";
 import { growsState } from "./growth.js";
 import { commandKind, encodeLogRecord } from "./log-record.js";
+import { overloaded } from "./problems.js";
 import type { Proposal, ProposalBook } from "./proposals.js";
 
 /** Bytes of commands in one forward frame. */
@@ -160,7 +161,7 @@ export class ProposalFlow {
     if (!info.isLeader || term !== info.term) return this.refuse(term, all, null);
     const fresh = all.filter((p) => this.filter.admit(p.from, p.boot, p.number));
     if (this.incoming.length + fresh.length > this.host.config.pendingProposalsMax)
-      return this.refuse(term, fresh, overloaded(this.host.config.name));
+      return this.refuse(term, fresh, overloaded(this.host.config.name, this.incoming.length));
     if (!this.host.diskLow()) {
       this.incoming.push(...fresh);
       return;
@@ -216,11 +217,4 @@ function diskFull(node: string): v1.IErrorDetail {
     `the disk of leader ${node} is nearly full; only what frees space is accepted`,
     { node, next: "free space on its disk; it goes on by itself", retryAfterMs: 1_000 },
   );
-}
-
-function overloaded(node: string): v1.IErrorDetail {
-  return errorDetail(ErrorCode.OVERLOADED, `too many commands wait at leader ${node}`, {
-    node,
-    retryAfterMs: 50,
-  });
 }

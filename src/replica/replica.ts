@@ -21,10 +21,11 @@ import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
 import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
 import { ElectionHint } from "./election-hint.js";
+import { setGauges } from "./gauges.js";
 import { Health } from "./health.js";
 import { Leadership } from "./leadership.js";
 import { LeaderDuties } from "./leader-duties.js";
-import { problemsOf, waitedFor } from "./problems.js";
+import { overloaded, problemsOf, waitedFor } from "./problems.js";
 import { Outbox } from "./outbox.js";
 import { PeerInbox } from "./peer-inbox.js";
 import { peerTargets, rankAfter } from "./peers.js";
@@ -42,6 +43,10 @@ import { WriteOrder } from "./write-order.js";
 
 /** Rounds of effects looked at in one turn; what is left waits for the next, so that input is read in between. */
 const ROUNDS_PER_TURN = 4;
+/** How long a stopping member waits for answers to what it has taken. */
+const SETTLE_MS = 500;
+/** Gauges are set this often; counting more often would only cost. */
+const TICKS_PER_MEASURE = 25;
 
 /** One member: its core, its state, its disk and its links, driven by one loop of turns. */
 export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
@@ -79,6 +84,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private electionCause = "none since this process started";
   private turnDue = false;
   private readsHeld = false;
+  private ticks = 0;
   private stopping = false;
   private dead: string | null = null;
 
@@ -279,6 +285,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.config.applyBudgetMs,
     );
     if (count === 0) return false;
+    this.runtime.meter.count("entries_applied", count);
     this.raft.applied(this.position.index);
     this.reads.applied(this.position.index);
     this.writer.maybeWrite();
@@ -308,6 +315,8 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       if (reason !== null) this.stepAside(reason);
     }
     if (this.role.ready && !this.stopping) this.duties.tick();
+    if (++this.ticks % TICKS_PER_MEASURE === 0)
+      setGauges(this.runtime.meter, this.status(), this.role, this.reads.size);
     this.schedule();
   }
 
@@ -436,13 +445,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     if (refusal !== null) return done({ error: refusal });
     if (!this.book.add(command, deadlineMs, done)) {
       this.runtime.meter.count("proposals_overloaded");
-      done({
-        error: errorDetail(ErrorCode.OVERLOADED, `${this.book.size} commands wait at ${this.config.name}`, {
-          node: this.config.name,
-          retryAfterMs: 50,
-        }),
-      });
-      return;
+      return done({ error: overloaded(this.config.name, this.book.size) });
     }
     this.schedule();
   }
@@ -491,19 +494,14 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   }
 
   status(): ReplicaStatus {
+    const pendingMs = this.storage.oldestPendingSyncMs();
     return {
       raft: this.raft.status(),
       fsyncP99Ms: this.storage.fsyncP99Ms(),
       lastElectionCause: this.electionCause,
       snapshotIndex: this.writer.cut,
       pendingProposals: this.book.size,
-      errors: problemsOf({
-        dead: this.dead,
-        leaderId: this.role.leaderId,
-        diskLow: this.deps.diskLow(),
-        pendingMs: this.storage.oldestPendingSyncMs(),
-        stallMs: this.config.diskStallMs,
-      }),
+      errors: problemsOf(this.dead, this.role, this.deps.diskLow(), pendingMs, this.config.diskStallMs),
     };
   }
 
@@ -543,6 +541,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.stopping = true;
     if (this.dead === null) {
       await this.leadership.handOver();
+      await this.settleDown();
       await this.writer.flush();
     }
     this.ticker.stop();
@@ -551,5 +550,12 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.sender.cancelAll();
     await this.transport.close();
     await this.storage.close();
+  }
+
+  /** Commands that were taken get a moment to be answered: an unknown outcome is the worst answer there is. */
+  private async settleDown(): Promise<void> {
+    const endMs = this.clock.monotonicMs() + SETTLE_MS;
+    while (this.book.size > 0 && this.clock.monotonicMs() < endMs)
+      await new Promise<void>((resume) => void this.runtime.scheduler.after(this.config.tickMs, resume));
   }
 }
