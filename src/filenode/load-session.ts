@@ -8,8 +8,6 @@ import { OwnedSession } from "./sessions.js";
 
 const TAKEOVER_RETRY_MS = 200;
 
-const RESOLVE_RETRY_MS = 200;
-
 /**
  * Takes a session that this node owns into its tables. Handles are taken up one by one when the client reconnects them.
  * If it was inherited, what its former owner left pending is resolved first, and nobody gets at the session before.
@@ -73,21 +71,6 @@ async function takeOver(core: NodeCore, session: OwnedSession): Promise<void> {
 async function sayDone(core: NodeCore, session: OwnedSession): Promise<void> {
   await core.execute({ takeoverDone: { fence: session.fence() } });
   session.record = { ...session.record, takenOver: false };
-}
-
-/**
- * Whoever waits gets the error of the attempt that it waited for. The session is not given up: an error that passes, as a
- * slow disk or a change of leaders does, would otherwise keep its client out for as long as this node owns it.
- */
-function resolveUntilDone(core: NodeCore, session: OwnedSession): void {
-  session.ready = resolveInherited(core, session);
-  session.ready.catch((error: unknown) => {
-    const { log, scheduler } = core.options.runtime;
-    log.warn({ session: session.id, error: String(error) }, "an inherited session could not be resolved yet");
-    scheduler.after(RESOLVE_RETRY_MS, () => {
-      if (!session.gone && core.sessions.get(session.id) === session) resolveUntilDone(core, session);
-    });
-  });
 }
 
 async function resolveInherited(core: NodeCore, session: OwnedSession): Promise<void> {

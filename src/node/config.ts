@@ -31,6 +31,15 @@ const tlsSchema = z.strictObject({
   ca: z.string().min(1),
 });
 
+/** What is done about a file node that was taken for dead, beyond waiting for its lease to end. */
+const fenceSchema = z.strictObject({
+  /** Run before a node is declared down; `{node}` and `{incarnation}` are replaced. Exit code 0 confirms its death. */
+  command: z.array(z.string().min(1)).min(1).optional(),
+  commandTimeoutMs: z.number().int().min(100).max(600_000).default(10_000),
+  /** Files that the dead owner had open for writing go on as copies, where nobody else has them open. */
+  copyOnTakeover: z.boolean().default(false),
+});
+
 const configSchema = z.strictObject({
   /** This node. */
   name,
@@ -55,6 +64,7 @@ const configSchema = z.strictObject({
   insecure: z.boolean().default(false),
   labels: z.record(z.string().max(64), z.string().max(256)).default({}),
   logLevel: z.enum(["debug", "info", "warn", "error"]).default("info"),
+  fence: fenceSchema.prefault({}),
   options: optionsSchema.prefault({}),
 });
 

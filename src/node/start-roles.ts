@@ -22,6 +22,7 @@ import { services } from "../wire/services.js";
 import type { NodeConfig } from "./config.js";
 import { channelCredentials } from "./credentials.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
+import { fenceCommand } from "./fence-command.js";
 import type { GrpcServer } from "./grpc-server.js";
 
 /** What the roles stand on. */
@@ -68,6 +69,15 @@ export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Ro
       leaseMs: config.options.leaseMs,
       callTimeoutMs: config.options.proposalTimeoutMs,
     },
+    ...(config.fence.command === undefined
+      ? {}
+      : {
+          fence: fenceCommand({
+            command: config.fence.command,
+            timeoutMs: config.fence.commandTimeoutMs,
+            log: runtime.log,
+          }),
+        }),
   });
   grpc.add({
     name: "Coordinator",
@@ -126,7 +136,14 @@ async function startFileNode(
     },
     onRegistered: () => fileNode.start(),
   });
-  const fileNode = createFileNode({ node: config.name, runtime, coordinator: client, lease, shares });
+  const fileNode = createFileNode({
+    node: config.name,
+    runtime,
+    coordinator: client,
+    lease,
+    shares,
+    fence: config.fence.copyOnTakeover ? "copy-on-takeover" : "none",
+  });
   const forwarder = new FileServiceForwarder(config.name, channel);
   const service = fileServiceHandlers({ node: fileNode, runtime, principalOf: principal, forwarder });
   grpc.add({ name: "FileService", definition: services.FileService, handlers: service.handlers });

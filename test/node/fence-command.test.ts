@@ -1,0 +1,30 @@
+import assert from "node:assert/strict";
+import { fenceCommand } from "../../src/node/fence-command.js";
+import { memoryLog } from "../../src/runtime/index.js";
+import { HoldfastError } from "../../src/wire/errors.js";
+
+const fence = (command: readonly string[], timeoutMs = 5000) =>
+  fenceCommand({ command, timeoutMs, log: memoryLog() });
+
+async function refuses(why: RegExp, run: Promise<string>): Promise<void> {
+  await assert.rejects(run, (error) => error instanceof HoldfastError && why.test(error.message));
+}
+
+describe("a fence command", () => {
+  it("confirms with exit code 0, and learns which node and incarnation it is about", async () => {
+    const said = await fence(["echo", "off: {node}/{incarnation}", "{node}"])("n2", 7);
+    assert.equal(said, "echo: off: n2/7 n2");
+    assert.equal(await fence(["true"])("n2", 7), "true: exit code 0");
+  });
+
+  it("passes its arguments on as they are: no shell reads them", async () => {
+    assert.equal(await fence(["echo", "$HOME; {node}"])("a b", 1), "echo: $HOME; a b");
+  });
+
+  it("confirms nothing when it fails, dies, cannot be started or takes too long", async () => {
+    await refuses(/exit code 3: no power/, fence(["sh", "-c", "echo no power >&2; exit 3"])("n2", 1));
+    await refuses(/SIGTERM/, fence(["sh", "-c", "kill -TERM $$"])("n2", 1));
+    await refuses(/ENOENT/, fence(["/nothing/there"])("n2", 1));
+    await refuses(/no end within 50 ms/, fence(["sleep", "60"], 50)("n2", 1));
+  });
+});
