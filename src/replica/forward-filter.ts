@@ -2,7 +2,9 @@
 const WINDOW = 32_768;
 
 interface Seen {
-  numbers: Set<number>;
+  readonly origin: number;
+  readonly boot: number;
+  readonly numbers: Set<number>;
   highest: number;
 }
 
@@ -12,21 +14,24 @@ interface Seen {
  * refused stays refused, because its origin has gone on under a new number.
  */
 export class ForwardFilter {
-  private readonly seen = new Map<string, Seen>();
+  /** As many as members have passed something on in this leadership: a handful. */
+  private seen: Seen[] = [];
 
   /** True when this number is new; from then on it is not. Numbers too old to tell are never new. */
   admit(origin: number, boot: number, number: number): boolean {
-    const key = `${origin}/${boot}`;
-    let seen = this.seen.get(key);
-    if (seen === undefined) {
-      seen = { numbers: new Set(), highest: 0 };
-      this.seen.set(key, seen);
-    }
+    const seen = this.of(origin, boot);
     if (number <= seen.highest - WINDOW || seen.numbers.has(number)) return false;
     seen.numbers.add(number);
     if (number > seen.highest) seen.highest = number;
     if (seen.numbers.size > 2 * WINDOW) this.prune(seen);
     return true;
+  }
+
+  private of(origin: number, boot: number): Seen {
+    for (const seen of this.seen) if (seen.origin === origin && seen.boot === boot) return seen;
+    const seen: Seen = { origin, boot, numbers: new Set(), highest: 0 };
+    this.seen.push(seen);
+    return seen;
   }
 
   private prune(seen: Seen): void {
@@ -36,6 +41,6 @@ export class ForwardFilter {
 
   /** A new leadership: nothing of the old one can be repeated to it, forwards name their term. */
   reset(): void {
-    this.seen.clear();
+    this.seen = [];
   }
 }
