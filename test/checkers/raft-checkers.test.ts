@@ -1,11 +1,14 @@
 import assert from "node:assert/strict";
 import { Message, MessageKind } from "../../src/raft/index.js";
 import {
+  AckCoverage,
   CommittedLedger,
   type DiskView,
   DurableCommit,
+  DurableVote,
   EffectContract,
   ElectionSafety,
+  FlowControl,
   LeaderCompleteness,
   LogMatching,
   type MemberView,
@@ -180,5 +183,57 @@ describe("checkers of the consensus core", () => {
         ),
       "effect contract",
     );
+  });
+
+  it("acknowledgement coverage: more than the term's leader has sent", () => {
+    const checker = new AckCoverage();
+    const append = new Message(MessageKind.Append, 1, 2, 5);
+    append.index = 7;
+    checker.delivered(append);
+    const ack = (index: number, term = 5): Message => {
+      const message = new Message(MessageKind.AppendResponse, 2, 1, term);
+      message.index = index;
+      return message;
+    };
+    checker.leaves(ack(7), 0);
+    checker.leaves(ack(9), 9);
+    caught(() => checker.leaves(ack(8), 7), "acknowledgement coverage");
+    caught(() => checker.leaves(ack(7, 6), 6), "acknowledgement coverage");
+  });
+
+  it("durable vote: a second vote in a term, a falling term, an election by a minority of a half", () => {
+    const checker = new DurableVote();
+    checker.stores(1, 4, 0);
+    checker.stores(1, 4, 2);
+    checker.stores(1, 4, 2);
+    caught(() => checker.stores(1, 4, 3), "durable vote");
+    checker.stores(1, 5, 3);
+    caught(() => checker.stores(1, 4, 2), "durable vote");
+    checker.restarted(1, disk(4, 2, []));
+    caught(() => checker.stores(1, 4, 0), "durable vote");
+    const disks: Record<number, DiskView> = {
+      1: disk(6, 1, []),
+      2: disk(6, 1, []),
+      3: disk(6, 3, []),
+      4: disk(7, 0, []),
+    };
+    const view = (voter: number): DiskView | null => disks[voter] ?? null;
+    checker.elected(1, 6, { voters: [1, 2, 3], votersOutgoing: [] }, view);
+    checker.elected(1, 6, { voters: [1, 3, 4], votersOutgoing: [] }, view);
+    const problem = "elected by a durable majority";
+    caught(() => checker.elected(1, 6, { voters: [1, 3], votersOutgoing: [] }, view), problem);
+    caught(() => checker.elected(1, 6, { voters: [1, 2], votersOutgoing: [3] }, view), problem);
+  });
+
+  it("flow control: windows in messages and bytes, match below next, the uncommitted tail", () => {
+    const checker = new FlowControl();
+    const limits = { inflightMessagesMax: 2, inflightBytesMax: 100, uncommittedBytesMax: 50 };
+    const window = { id: 2, match: 3, next: 5, inflightMessages: 2, inflightBytes: 109 };
+    checker.window(1, window, limits, 10);
+    for (const wrong of [{ inflightMessages: 3 }, { inflightBytes: 110 }, { match: 5 }]) {
+      caught(() => checker.window(1, { ...window, ...wrong }, limits, 10), "flow control");
+    }
+    checker.uncommitted(1, 60, limits, 10);
+    caught(() => checker.uncommitted(1, 61, limits, 10), "flow control");
   });
 });

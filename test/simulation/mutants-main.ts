@@ -1,6 +1,6 @@
 /**
  * `make mutants`: plants one known bug after the other and runs seeds until the simulator notices. Environment:
- * MUTANT=name tries one; PART=k/n tries every n-th starting with the k-th, for a CI that rotates; SECONDS_EACH bounds the
+ * MUTANT=name tries one, or several with commas between; PART=k/n tries every n-th starting with the k-th, for a CI that rotates; SECONDS_EACH bounds the
  * time for one (default 300); JSON=file leaves the table. Exits 1 when one survives.
  */
 import { writeFileSync } from "node:fs";
@@ -13,9 +13,10 @@ function part(): { readonly k: number; readonly n: number } {
 }
 
 const secondsEach = Number(process.env.SECONDS_EACH ?? 300);
+const names = (process.env.MUTANT ?? "").split(",").filter((name) => name !== "");
 const { k, n } = part();
 const chosen = allMutants().filter(({ name }, position) =>
-  process.env.MUTANT ? name === process.env.MUTANT : position % n === k % n,
+  names.length > 0 ? names.includes(name) : position % n === k % n,
 );
 if (chosen.length === 0) throw new RangeError(`no mutant named ${process.env.MUTANT}`);
 

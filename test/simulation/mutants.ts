@@ -1,5 +1,13 @@
+import { existsSync } from "node:fs";
+import { type FilenodeMutant, filenodeMutants } from "../../src/filenode/mutants.js";
 import * as raft from "../../src/raft/mutants.js";
-import { coreWorld, type World } from "./worlds.js";
+import * as state from "../../src/state/mutants.js";
+import { runOracle } from "../oracle/oracle.js";
+import { clusterWorld, coreWorld, type World } from "./worlds.js";
+
+/** etcd's files, which see what no safety checker can: who talks, and when. Tried after this many seeds. */
+const ORACLE_FOLDER = process.env.DIR || "../shared/oracle/etcd-raft";
+const SEEDS_BEFORE_ORACLE = 300;
 
 /** A planted bug, from whatever part of the product. */
 export interface Mutant {
@@ -9,6 +17,8 @@ export interface Mutant {
   readonly description: string;
   /** The worlds in which it can be seen, cheapest first. */
   readonly worlds: readonly World[];
+  /** Whether etcd's files may see it too. */
+  readonly oracle: boolean;
   plant(on: boolean): void;
 }
 
@@ -27,12 +37,41 @@ export interface Killed {
 
 /** Everything that can be planted. */
 export function allMutants(): Mutant[] {
+  return [...raftMutants(), ...stateMutants(), ...fileNodeMutants()];
+}
+
+function raftMutants(): Mutant[] {
   return raft.MUTANTS.map(({ name, lesson, description }) => ({
     name,
     lesson,
     description,
     worlds: [coreWorld],
+    oracle: true,
     plant: (on: boolean) => raft.setMutant(name, on),
+  }));
+}
+
+function stateMutants(): Mutant[] {
+  return state.MUTANTS.map(({ name, section, description }) => ({
+    name,
+    lesson: section,
+    description,
+    worlds: [clusterWorld],
+    oracle: false,
+    plant: (on: boolean) => state.setMutant(name, on),
+  }));
+}
+
+function fileNodeMutants(): Mutant[] {
+  return (Object.keys(filenodeMutants) as FilenodeMutant[]).map((name) => ({
+    name,
+    lesson: "files",
+    description: "see src/filenode/mutants.ts",
+    worlds: [clusterWorld],
+    oracle: false,
+    plant: (on: boolean) => {
+      filenodeMutants[name] = on;
+    },
   }));
 }
 
@@ -49,6 +88,18 @@ export async function tryMutant(
   mutant.plant(true);
   try {
     for (let seed = 1; seconds() < secondsMax; seed++) {
+      const differs = seed === SEEDS_BEFORE_ORACLE && mutant.oracle ? oracleDiffers() : null;
+      if (differs !== null) {
+        return {
+          ...row,
+          killer: "etcd's files",
+          message: differs,
+          world: "oracle",
+          seed: 0,
+          seedsTried,
+          seconds: seconds(),
+        };
+      }
       for (const world of mutant.worlds) {
         seedsTried++;
         begins(world.name, seed);
@@ -62,4 +113,19 @@ export async function tryMutant(
     mutant.plant(false);
   }
   return { ...row, killer: null, message: "", world: "", seed: 0, seedsTried, seconds: seconds() };
+}
+
+/** Which of etcd's files no longer agree; null when all do or none are there. */
+function oracleDiffers(): string | null {
+  if (!existsSync(ORACLE_FOLDER)) return null;
+  try {
+    const { files, failed } = runOracle(ORACLE_FOLDER);
+    if (failed === 0) return null;
+    return files
+      .filter(({ failures }) => failures.length > 0)
+      .map(({ file }) => file)
+      .join(", ");
+  } catch (error) {
+    return String(error);
+  }
 }

@@ -4,14 +4,21 @@ import {
   EntryKind,
   type Message,
   MessageKind,
+  NO_LIMIT,
   type PersistBatch,
+  payloadBytes,
+  type RaftStatus,
 } from "../../raft/index.js";
 import {
+  AckCoverage,
   CommittedLedger,
   type DiskView,
+  diskHolds,
   DurableCommit,
+  DurableVote,
   EffectContract,
   ElectionSafety,
+  FlowControl,
   LeaderCompleteness,
   LogMatching,
   Monotone,
@@ -19,9 +26,12 @@ import {
   StateDigest,
   StateMachineSafety,
 } from "../checkers/index.js";
-import type { Simulation } from "../sim/simulation.js";
+import { type Simulation, Violation } from "../sim/simulation.js";
 import type { CoreNode } from "./core-node.js";
 import { decodeWrite, entryHash, type RegisterState } from "./register-state.js";
+
+/** No proposal of the clients or the operator is larger. */
+const LARGEST_ENTRY_BYTES = 600;
 
 /** All checkers of the core, fed by what nodes do, after each step. */
 export class CoreChecks {
@@ -35,7 +45,11 @@ export class CoreChecks {
   private readonly monotone = new Monotone();
   private readonly durable = new DurableCommit();
   private readonly contract = new EffectContract();
+  private readonly coverage = new AckCoverage();
+  private readonly votes = new DurableVote();
+  private readonly flow = new FlowControl();
   private readonly commitOf = new Map<number, number>();
+  private readonly leadsTerm = new Map<number, number>();
 
   constructor(
     private readonly sim: Simulation,
@@ -44,17 +58,23 @@ export class CoreChecks {
 
   leaving(node: CoreNode, message: Message): void {
     this.contract.leaves(message, node.disk);
+    this.coverage.leaves(message, node.member?.status().commit ?? 0);
   }
 
   restored(node: CoreNode): void {
     this.machines.restored(node.id, node.state.index);
     this.digests.observe(node.id, node.state.index, node.state.digest);
-    this.monotone.restarted(node.id);
+    if (node.fresh) {
+      this.monotone.restarted(node.id);
+      this.votes.restarted(node.id, node.disk);
+    }
     this.commitOf.delete(node.id);
+    this.leadsTerm.delete(node.id);
   }
 
   logged(node: CoreNode, batch: PersistBatch): void {
-    const { entries } = batch;
+    const { entries, hardState } = batch;
+    if (hardState !== null) this.votes.stores(node.id, hardState.term, hardState.vote);
     for (let i = 0; i < entries.length; i++) {
       const entry = entries[i] as Entry;
       const previous = i > 0 ? (entries[i - 1] as Entry).term : this.termBefore(node, entry.index);
@@ -72,6 +92,12 @@ export class CoreChecks {
 
   committed(node: CoreNode, entries: readonly Entry[]): void {
     for (const entry of entries) {
+      if (!diskHolds(node.disk, entry.index, entry.term)) {
+        throw new Violation(
+          "effect contract",
+          `member ${node.id} is to apply ${entry.index}, which its disk lacks`,
+        );
+      }
       const isNew = this.ledger.committed(node.id, entry.index, entry.term, entryHash(entry));
       if (!isNew) continue;
       this.sim.trace.event(this.sim.nowUs, "committed", node.id, entry.index, entry.term, entry.kind);
@@ -109,15 +135,52 @@ export class CoreChecks {
     this.monotone.observe(node.id, status);
     if (status.role !== "leader") return;
     this.elections.leads(node.id, status.term);
+    this.flowOf(node, status);
+    const fresh = this.leadsTerm.get(node.id) !== status.term;
+    this.leadsTerm.set(node.id, status.term);
     const before = this.commitOf.get(node.id) ?? 0;
-    if (status.commit <= before) return;
     this.commitOf.set(node.id, status.commit);
+    if (status.commit <= before) return;
     // What is committed below the log of this member was committed, and checked, before it was compacted.
     if (status.commit < status.firstIndex) return;
     const term = (member.entries(status.commit, status.commit, 0)[0] as Entry).term;
-    // Commit of an earlier leader, learned as follower: checked there, under the configuration of then.
-    if (term === status.term) {
-      this.durable.advanced(node.id, status.commit, term, status.config, this.disk);
+    if (term !== status.term) {
+      // What it knew to be committed when it was elected, it knew as follower.
+      if (fresh) return;
+      throw new Violation(
+        "commit of the own term",
+        `leader ${node.id} of term ${status.term} moved commit to ${status.commit}, an entry of term ${term}`,
+      );
+    }
+    this.durable.advanced(node.id, status.commit, term, status.config, this.disk);
+  }
+
+  private flowOf(node: CoreNode, status: RaftStatus): void {
+    const { settings } = node;
+    const largest = Math.max(
+      settings.appendBytesMax === NO_LIMIT ? 0 : settings.appendBytesMax,
+      LARGEST_ENTRY_BYTES,
+    );
+    for (const peer of status.progress) this.flow.window(node.id, peer, settings, largest);
+    if (settings.uncommittedBytesMax >= NO_LIMIT || status.lastIndex <= status.commit) return;
+    const from = Math.max(status.commit + 1, status.firstIndex);
+    const tail = node.member?.entries(from, status.lastIndex, NO_LIMIT) ?? [];
+    const own = tail.filter((entry) => entry.term === status.term && entry.kind === EntryKind.Normal);
+    this.flow.uncommitted(node.id, payloadBytes(own), settings, LARGEST_ENTRY_BYTES);
+  }
+
+  /** A candidacy begins: not over membership changes that are committed and not applied (lesson L32). */
+  campaigns(node: CoreNode): void {
+    const status = node.member?.status();
+    if (status === undefined) return;
+    const from = Math.max(status.applied + 1, status.firstIndex);
+    if (from > status.commit) return;
+    for (const entry of node.member?.entries(from, status.commit, NO_LIMIT) ?? []) {
+      if (entry.kind === EntryKind.Normal) continue;
+      throw new Violation(
+        "no campaign over changes",
+        `member ${node.id} campaigns with ${entry.index} to be applied`,
+      );
     }
   }
 
@@ -126,6 +189,7 @@ export class CoreChecks {
     if (member === null) return;
     const status = member.status();
     this.elections.leads(node.id, term);
+    this.votes.elected(node.id, term, status.config, this.disk);
     const held = status.lastIndex >= status.firstIndex;
     const entries = held ? member.entries(status.firstIndex, status.lastIndex, Number.MAX_SAFE_INTEGER) : [];
     this.completeness.elected(node.id, term, {
@@ -141,6 +205,7 @@ export class CoreChecks {
 
   delivered(message: Message): void {
     const { tally } = this.sim;
+    this.coverage.delivered(message);
     switch (message.kind) {
       case MessageKind.AppendResponse:
         if (message.reject) tally.situation("append rejected");

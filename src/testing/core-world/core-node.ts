@@ -8,12 +8,13 @@ import {
   type PersistBatch,
   type RaftMember,
   type RaftOptions,
+  type RaftStatus,
   type SnapshotMeta,
   decodeConfChange,
   restoreRaft,
 } from "../../raft/index.js";
 import type { Prng } from "../sim/prng.js";
-import { type SimEvent, type Simulation, type SimClock } from "../sim/index.js";
+import { type SimClock, type SimEvent, type Simulation, Violation } from "../sim/index.js";
 import { CoreDisk } from "./core-disk.js";
 import type { CoreSettings } from "./swarm.js";
 import { applyEntry, type RegisterState } from "./register-state.js";
@@ -54,6 +55,7 @@ interface PendingRead {
   readonly done: (answer: { readonly index: number; readonly state: RegisterState } | null) => void;
   /** Zero until the core has named the index. */
   index: number;
+  readonly sinceUs: number;
 }
 
 /** One life is from start to crash. The shell around the core: what the replica does in production, in small. */
@@ -62,6 +64,16 @@ export class CoreNode {
   state: RegisterState;
   life = 0;
   paused = false;
+  /** True while `restored` tells of a start, false when it tells of a snapshot. */
+  fresh = false;
+  /** Virtual time at which the oldest read that has no answer yet was asked; Infinity for none. */
+  get oldestReadUs(): number {
+    let oldest = Infinity;
+    for (const { sinceUs } of this.reads.values()) if (sinceUs < oldest) oldest = sinceUs;
+    return oldest;
+  }
+  /** Snapshots under way from here, by receiver. */
+  private readonly sending = new Map<number, number>();
   /** Lost its disk: never comes back under this id. */
   wiped = false;
   private inbox: { readonly run: () => void; readonly timer: boolean }[] = [];
@@ -99,7 +111,9 @@ export class CoreNode {
     this.state = this.disk.state;
     this.member = restoreRaft(this.options, this.disk.durable());
     this.offer();
+    this.fresh = true;
     this.events.restored(this);
+    this.fresh = false;
     this.lastTickMs = this.clock.monotonicMs();
     this.armTick();
     this.turn();
@@ -119,6 +133,7 @@ export class CoreNode {
     this.arrived.clear();
     this.writes.clear();
     this.reads.clear();
+    this.sending.clear();
     this.disk.crash(keepUnsynced);
   }
 
@@ -199,7 +214,7 @@ export class CoreNode {
   read(done: PendingRead["done"]): boolean {
     if (this.member === null || this.paused) return false;
     const request = this.nextRead++;
-    this.reads.set(request, { done, index: 0 });
+    this.reads.set(request, { done, index: 0, sinceUs: this.sim.nowUs });
     this.member.readIndex(request);
     this.turn();
     return true;
@@ -279,7 +294,9 @@ export class CoreNode {
       throw new Error(`member ${this.id} sends snapshot ${meta.index}, which was not offered`);
     this.sim.tally.situation("snapshot sent");
     const ok = !this.prng.chance(this.settings.snapshotFailRate);
+    this.sending.set(message.to, meta.index);
     const report = this.alive(() => {
+      this.sending.delete(message.to);
       this.member?.reportSnapshot(message.to, ok);
       this.turn();
     });
@@ -350,8 +367,21 @@ export class CoreNode {
     const boundary = this.state.index - this.settings.logKept;
     if (boundary - this.disk.snapshotIndex < this.settings.compactEvery) return;
     const reached = member.compact(boundary);
+    this.checkTail(member.status(), reached);
     this.disk.writeCompaction(reached);
     this.sim.tally.situation("log compacted");
+  }
+
+  /** What a peer needs after the snapshot that it is just receiving must stay in the log (lesson L42). */
+  private checkTail(status: RaftStatus, reached: number): void {
+    for (const { id, state } of status.progress) {
+      const index = this.sending.get(id);
+      if (state !== "snapshot" || index === undefined || reached <= index) continue;
+      throw new Violation(
+        "log tail kept",
+        `leader ${this.id} forgets its log to ${reached} while member ${id} receives snapshot ${index}`,
+      );
+    }
   }
 
   private settleWrite(entry: Entry, registersBefore: readonly number[]): void {

@@ -16,6 +16,9 @@ import { CoreOperator } from "./core-operator.js";
 import { REGISTERS, type RegisterState } from "./register-state.js";
 import { type CoreSettings, drawSettings } from "./swarm.js";
 
+/** A read on a healed group that takes longer than this was forgotten. */
+const READ_PATIENCE_US = 3_000_000;
+
 /** Virtual time within which a healed group must have converged. */
 export const LIVENESS_BOUND_US = 30_000_000;
 
@@ -197,6 +200,7 @@ export class CoreWorld implements NodeEvents {
     const { role, transferEnded } = effects;
     if (role !== null) {
       this.sim.trace.event(this.sim.nowUs, role.role, node.id, role.term, role.leader, node.life);
+      if (role.role === "candidate" || role.role === "pre-candidate") this.checks.campaigns(node);
       if (role.role === "leader") this.checks.elected(node, role.term);
     }
     if (transferEnded !== null) {
@@ -328,6 +332,7 @@ export class CoreWorld implements NodeEvents {
       if (node.state.index !== status.lastIndex) {
         return `member ${id} has applied ${node.state.index}, the leader's log ends at ${status.lastIndex}`;
       }
+      if (node.oldestReadUs < this.sim.nowUs - READ_PATIENCE_US) return `a read at member ${id} never ends`;
       if (node.state.digest !== leader.state.digest) return `member ${id} has another state`;
     }
     return "";
