@@ -42,7 +42,8 @@ class Members {
 
   private constructor(private readonly overrides: Partial<ReplicaConfig>) {}
 
-  async start(raftId: number): Promise<Member> {
+  /** Starts a member; one that joins has an empty disk and knows the others' addresses, but no configuration. */
+  async start(raftId: number, joins = false): Promise<Member> {
     const log = memoryLog();
     const runtime = {
       clock: realClock,
@@ -55,7 +56,10 @@ class Members {
     const voters = this.records.map((record) => record.raftId ?? 0);
     const confState = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
     const who = { clusterId: "c1", name: `n${raftId}`, raftId, incarnation: 1 };
-    const identity = storage.identity ?? (await storage.initialise(who, confState, FOUNDED_AT));
+    const empty = { ...confState, voters: [] };
+    const identity =
+      storage.identity ??
+      (await (joins ? storage.initialise(who, empty) : storage.initialise(who, confState, FOUNDED_AT)));
     const server = new Server(peerServerOptions());
     const refused: string[] = [];
     let transport: GrpcTransport | null = null;
@@ -192,6 +196,36 @@ describe("members over RocksDB and gRPC", function () {
     await again.cut();
     const restarted = await members.start(behind);
     await until("it restarts from the snapshot", () => keysAt(restarted) === 3100);
+  });
+
+  it("take in a new one by snapshot, promote it, and let another go", async () => {
+    members = await Members.of(3);
+    await members.store(await members.leader(), 0, 300);
+    const record = { raftId: 4, name: "n4", incarnation: 1, grpcAddress: `127.0.0.1:${await freePort()}` };
+    members.records.push(record);
+    const fourth = await members.start(4, true);
+    const change = async (action: "add-learner" | "promote" | "remove", member: v1.IMemberRecord) => {
+      const refusal = await (await members.leader()).replica.changeMembers({ action, member });
+      assert.equal(refusal, null);
+    };
+    await change("add-learner", record);
+    await until("the learner has everything", () => keysAt(fourth) === 300);
+    await change("promote", record);
+    await until("it votes", () => fourth.replica.status().raft.config.voters.includes(4));
+    const gone = [...members.running.keys()].find(
+      (id) => id !== 4 && !members.running.get(id)?.replica.leader().isLeader,
+    ) as number;
+    await change("remove", members.records[gone - 1] as v1.IMemberRecord);
+    await members.running.get(gone)?.cut();
+    await members.store(await members.leader(), 300, 400);
+    await until("the fourth follows", () => keysAt(fourth) === 400);
+    await fourth.cut();
+    const again = await members.start(4, true);
+    await until("it comes back as what it was", () => keysAt(again) === 400);
+    assert.deepEqual(
+      [...again.replica.status().raft.config.voters],
+      [1, 2, 3, 4].filter((id) => id !== gone),
+    );
   });
 
   it("refuse one that comes back with a wiped disk, and go on without it", async () => {
