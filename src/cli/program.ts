@@ -6,6 +6,7 @@ import { failovers } from "./commands/failovers.js";
 import type { ListFilters } from "./commands/filters.js";
 import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.js";
 import { handles, locks } from "./commands/handles.js";
+import { addMember, promoteMember, removeMember } from "./commands/change-members.js";
 import { members } from "./commands/members.js";
 import { nodes } from "./commands/nodes.js";
 import { findOperation, listOps, showOperation, waitForOperation } from "./commands/operations.js";
@@ -167,10 +168,33 @@ function addLists(program: Command, done: Done): void {
     .option("--session <id>", "only of this session")
     .option("--share <name>", "only in this share")
     .option("--path <path>", "only on this file");
-  program
+  const group = program
     .command("members")
     .description("the consensus group")
     .action(action(done, (context) => members(context)));
+  group
+    .command("list")
+    .description("the same as without a word")
+    .action(action(done, (context) => members(context)));
+  group
+    .command("add <name>")
+    .description("a new member, without a vote at first")
+    .requiredOption("--id <number>", "its number in the group, never used before")
+    .requiredOption("--grpc <address>", "where the others reach it, host:port")
+    .option("--http <address>", "its metrics and health, host:port", "")
+    .action(
+      action<[string, { id: string; grpc: string; http: string }]>(done, (context, name, o) =>
+        addMember(context, name, { id: count(o.id, "--id"), grpc: o.grpc, http: o.http }),
+      ),
+    );
+  group
+    .command("promote <name>")
+    .description("give it a vote; refused while it lacks much of the log")
+    .action(action<[string]>(done, promoteMember));
+  group
+    .command("remove <name>")
+    .description("take it out of the group; refused if the rest would have no majority alive")
+    .action(action<[string]>(done, removeMember));
   const record = program
     .command("failovers")
     .description("what failovers and transfers there were, with their phases");

@@ -47,6 +47,11 @@ const configSchema = z.strictObject({
     id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/, "letters, digits, dot, dash and underscore, at most 64"),
     /** The coordinators with which the cluster begins. Later changes go through `holdfast members`. */
     members: z.array(memberSchema).min(1).max(9),
+    /**
+     * This node joins a running cluster (`holdfast members add`): on an empty disk it begins without a configuration and
+     * gets everything from its peers. Without it an empty disk is a founder's.
+     */
+    join: z.boolean().default(false),
   }),
   roles: z
     .array(z.enum(["coordinator", "file-node"]))

@@ -24,12 +24,14 @@ export async function openNodeStorage(config: NodeConfig, runtime: Runtime): Pro
       return storage;
     }
     const voters = config.cluster.members.map((member) => member.raftId);
-    await storage.initialise(
-      { ...expected, incarnation: FIRST_INCARNATION },
-      { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false },
-      FOUNDED_AT,
+    const who = { ...expected, incarnation: FIRST_INCARNATION };
+    const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
+    if (config.cluster.join) await storage.initialise(who, nobody);
+    else await storage.initialise(who, { ...nobody, voters }, FOUNDED_AT);
+    runtime.log.info(
+      { ...expected, voters, joins: config.cluster.join },
+      "empty data folder made this node's",
     );
-    runtime.log.info({ ...expected, voters }, "empty data folder made this node's");
     return storage;
   } catch (thrown) {
     throw storageExit(folder, thrown);

@@ -10,7 +10,7 @@ export function storageFailed(message: string, next: string, cause?: unknown): H
 
 /** What an operator does about a disk whose contents cannot be trusted any more. */
 export const REBUILD_FROM_PEERS =
-  "move the folder away, remove the member (holdfast members remove NAME) and add it again (holdfast members add NAME ADDRESS); it is rebuilt from its peers";
+  "move the folder away, holdfast members remove NAME, then holdfast members add NEWNAME --id NEW --grpc ADDRESS and start it with cluster.join: true; it is rebuilt from its peers";
 
 /** A broken invariant of the storage: a bug, not an operating error. */
 export function invariant(holds: boolean, what: string): asserts holds {

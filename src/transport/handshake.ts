@@ -18,7 +18,7 @@ export type AdmitPeer = (said: {
 }) => string | null;
 
 const REMOVED_NEXT =
-  "if the member's disk was lost: holdfast members remove NAME, then holdfast members add NAME ADDRESS";
+  "if its disk was lost: holdfast members remove NAME, then holdfast members add NEWNAME --id NEW --grpc ADDRESS";
 const CONFIG_NEXT = "check the members and their addresses in the configuration";
 
 /**

@@ -1,0 +1,78 @@
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import type { v1 } from "../../wire/index.js";
+import { askAny, askInTurn } from "../admin-client.js";
+import type { CliContext } from "../context.js";
+import { EXIT } from "../exit-codes.js";
+import { printDocument } from "../output.js";
+
+/** Where a new member will be found. */
+export interface NewMember {
+  readonly id: number;
+  readonly grpc: string;
+  readonly http: string;
+}
+
+/** `holdfast members add`: a new member that follows without a vote, until it is promoted. */
+export async function addMember(context: CliContext, name: string, where: NewMember): Promise<number> {
+  const present = await listed(context);
+  const taken = present.find((member) => member.raftId === where.id || member.name === name);
+  if (taken !== undefined)
+    throw new HoldfastError(
+      ErrorCode.INVALID_ARGUMENT,
+      `${taken.name} is member ${taken.raftId}; a new member needs a name and an id that were never used`,
+      { next: `take an id above ${Math.max(...present.map((member) => member.raftId ?? 0))}` },
+    );
+  const member = {
+    raftId: where.id,
+    name,
+    incarnation: 1,
+    grpcAddress: where.grpc,
+    httpAddress: where.http,
+    learner: true,
+  };
+  await change(context, "add-learner", member);
+  const next = `start it with cluster.join: true in its configuration, then: holdfast members promote ${name}`;
+  return said(context, name, "added as a learner", next);
+}
+
+/** `holdfast members promote`: gives a member that has caught up a vote. */
+export async function promoteMember(context: CliContext, name: string): Promise<number> {
+  await change(context, "promote", await byName(context, name));
+  return said(context, name, "votes now", "");
+}
+
+/** `holdfast members remove`: refused when those who remain would have no majority alive. */
+export async function removeMember(context: CliContext, name: string): Promise<number> {
+  await change(context, "remove", await byName(context, name));
+  return said(context, name, "removed", "stop it; its data folder is of no use to the cluster any more");
+}
+
+async function change(context: CliContext, action: string, member: v1.IMemberRecord): Promise<void> {
+  await askInTurn(context.endpoints, "ChangeMembers", { action, member }, context.timeoutMs);
+}
+
+async function listed(context: CliContext): Promise<v1.IMemberRecord[]> {
+  const reply = await askAny(context.endpoints, "ListMembers", {}, context.timeoutMs);
+  return reply.members ?? [];
+}
+
+async function byName(context: CliContext, name: string): Promise<v1.IMemberRecord> {
+  const members = await listed(context);
+  const found = members.find((member) => member.name === name);
+  if (found !== undefined) return found;
+  const known = members.map((member) => member.name).join(", ");
+  throw new HoldfastError(
+    ErrorCode.UNKNOWN_MEMBER,
+    `there is no member ${name}; known are ${known || "none"}`,
+    {
+      next: "holdfast members",
+    },
+  );
+}
+
+function said(context: CliContext, member: string, outcome: string, next: string): number {
+  if (context.output === "json" || context.output === "yaml")
+    printDocument(context, { kind: "MemberChange", member, outcome, next });
+  else context.out(next === "" ? `${member} ${outcome}` : `${member} ${outcome}. Next: ${next}`);
+  return EXIT.ok;
+}
