@@ -11,6 +11,7 @@ import { etcdH2Load, etcdLoad } from "./etcd-load.js";
 import { isInstalled } from "./h2load.js";
 import { startHoldfast } from "./holdfast-cluster.js";
 import { h2Load, handleLoad, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
+import { writeMarkdown } from "./markdown.js";
 import { machine, print, ratios } from "./report.js";
 
 const { values } = parseArgs({
@@ -18,6 +19,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: process.env["BENCH_SECONDS"] ?? "4" },
     levels: { type: "string", default: "1,16,64,256" },
     profile: { type: "string" },
+    markdown: { type: "string" },
     "no-etcd": { type: "boolean", default: false },
     "no-unary": { type: "boolean", default: false },
     json: { type: "string", default: process.env["JSON"] ?? "" },
@@ -35,22 +37,23 @@ const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
 const profile = values.profile === undefined ? null : resolve(values.profile);
 if (profile !== null) mkdirSync(profile, { recursive: true });
 const rows: Row[] = [];
+const where = machine();
 try {
   await measure();
   const claims = ratios(rows);
-  const where = machine();
   print(rows, claims, where);
   if (values.json !== "")
     writeFileSync(
       values.json,
       `${JSON.stringify({ schemaVersion: 1, machine: where, seconds: plan.seconds, rows, claims }, null, 2)}\n`,
     );
+  if (values.markdown !== undefined) writeMarkdown(values.markdown, rows, claims, where);
   if (profile !== null) console.log(`CPU profiles of the nodes are in ${profile}`);
   // A figure below its target is a result; an operation that failed is not.
   process.exitCode = rows.some((row) => row.errors > 0) ? 1 : 0;
 } catch (error) {
   // What was measured before something broke is worth seeing.
-  if (rows.length > 0) print(rows, [], machine());
+  if (rows.length > 0) print(rows, [], where);
   throw error;
 } finally {
   rmSync(folder, { recursive: true, force: true });

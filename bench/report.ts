@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { cpus, totalmem } from "node:os";
+import { cpus, loadavg, totalmem } from "node:os";
 import Table from "cli-table3";
 import type { Row } from "./holdfast-load.js";
 
@@ -10,6 +10,8 @@ export interface Machine {
   readonly memoryGb: number;
   readonly node: string;
   readonly kernel: string;
+  /** Before the benchmark began: well above zero means that something else was using the cores. */
+  readonly loadBefore: number;
   readonly note: string;
 }
 
@@ -20,6 +22,7 @@ export function machine(): Machine {
     memoryGb: Math.round(totalmem() / 2 ** 30),
     node: process.version,
     kernel: execFileSync("uname", ["-sr"]).toString().trim(),
+    loadBefore: Number((loadavg()[0] ?? 0).toFixed(2)),
     note: "client, three nodes and whatever else runs share these cores",
   };
 }
@@ -105,7 +108,7 @@ export function print(rows: readonly Row[], claims: readonly Ratio[], where: Mac
       `${claim.met ? "met   " : "MISSED"}  ${claim.value.toFixed(2)}  ${claim.what} (${claim.wanted})`,
     );
   console.log(
-    `\n${where.cores} x ${where.cpu}, ${where.memoryGb} GB, Node ${where.node}, ${where.kernel}; ${where.note}`,
+    `\n${where.cores} x ${where.cpu}, ${where.memoryGb} GB, Node ${where.node}, ${where.kernel}; load average before: ${where.loadBefore}; ${where.note}`,
   );
   for (const row of rows) if (row.error) console.log(`${row.target} ${row.operation}: ${row.error}`);
 }
