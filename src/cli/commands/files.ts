@@ -14,7 +14,8 @@ async function withSession<T>(context: CliContext, run: (session: Session) => Pr
   const session = await connect({
     nodes: context.endpoints,
     clientName: `holdfast-cli/${process.pid}`,
-    deadlineMs: context.fileTimeoutMs,
+    // For finding a node: a cluster that is not there shall not take minutes to say so. Calls have their own.
+    deadlineMs: context.timeoutMs,
   });
   const interrupted = () => {
     // Handles and locks go at once instead of at the session's timeout.
@@ -105,7 +106,10 @@ export async function put(context: CliContext, local: string, target: string): P
       }
     }
     try {
-      await session.writeFile(to, counted(), { onProgress: (bytes) => progress.at(bytes) });
+      await session.writeFile(to, counted(), {
+        deadlineMs: context.fileTimeoutMs,
+        onProgress: (bytes) => progress.at(bytes),
+      });
     } finally {
       progress.end();
     }
@@ -136,7 +140,7 @@ export async function get(context: CliContext, source: string, local: string): P
     const part = join(dirname(to), `.${basename(to)}.${process.pid}.part`);
     const file = await openLocal(part);
     try {
-      for await (const piece of session.readFile(from)) {
+      for await (const piece of session.readFile(from, { deadlineMs: context.fileTimeoutMs })) {
         meter.take(piece);
         await file.writeFile(piece);
         progress.at(meter.bytes);
@@ -175,7 +179,7 @@ async function localTarget(local: string, from: string): Promise<string> {
 /** `holdfast files cat share:/path`: bytes on stdout and nothing else. */
 export async function cat(context: CliContext, source: string): Promise<number> {
   return withSession(context, async (session) => {
-    for await (const piece of session.readFile(remote(source))) {
+    for await (const piece of session.readFile(remote(source), { deadlineMs: context.fileTimeoutMs })) {
       if (!process.stdout.write(piece)) await new Promise((resolve) => process.stdout.once("drain", resolve));
     }
     return EXIT.ok;
