@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { TestCluster, until } from "./cluster.js";
+
+interface NodeYaml {
+  cluster: { join?: boolean; members: { name: string }[] };
+}
+
+describe("membership of real processes", function () {
+  this.timeout(90_000);
+  let cluster: TestCluster;
+
+  before(async () => {
+    cluster = await TestCluster.create(4);
+    // The first three found the cluster; the fourth is to join it.
+    for (const node of cluster.nodes) {
+      const config = parse(readFileSync(node.config, "utf8")) as NodeYaml;
+      if (node.name === "n4") config.cluster.join = true;
+      else config.cluster.members = config.cluster.members.filter((member) => member.name !== "n4");
+      writeFileSync(node.config, stringify(config));
+    }
+    for (const name of ["n1", "n2", "n3"]) cluster.startNode(name);
+    await cluster.untilReady(["n1", "n2", "n3"]);
+  });
+  after(() => cluster?.destroy());
+
+  const voters = async () =>
+    (await cluster.items<{ member: string; voter: boolean }>("members"))
+      .filter(({ voter }) => voter)
+      .map(({ member }) => member);
+
+  it("a member whose disk was wiped stops with one line that says so and what to do", async () => {
+    await cluster.kill("n3");
+    rmSync(join(cluster.node("n3").data, "db"), { recursive: true });
+    const { code, stderr } = await cluster.startNode("n3").ended;
+    assert.equal(code, 66);
+    assert.match(
+      stderr,
+      /^holdfast: n3 is refused by its peers.*wiped or replaced.*Next: .*members remove.*$/m,
+    );
+  });
+
+  it("refuses changes that make no sense or would lose the quorum, each with its reason", async () => {
+    const n4 = cluster.node("n4");
+    for (const [args, words] of [
+      [["add", "n4", "--id", "3", "--grpc", n4.grpc], /INVALID_ARGUMENT: n3 is member 3/],
+      [["add", "n4", "--id", "x", "--grpc", n4.grpc], /--id x is no number/],
+      [["promote", "n9"], /UNKNOWN_MEMBER: there is no member n9; known are n1, n2, n3/],
+      [["remove", "n1"], /PRECONDITION_FAILED/],
+    ] as const) {
+      const { code, stderr } = await cluster.cli("members", ...args);
+      assert.notEqual(code, 0, args.join(" "));
+      assert.match(stderr, words);
+      assert.match(stderr, /Next: /);
+    }
+  });
+
+  it("another node takes its place: removed, added, promoted", async () => {
+    assert.equal((await cluster.cli("members", "remove", "n3")).code, 0);
+    const n4 = cluster.node("n4");
+    const added = await cluster.cli(
+      "members",
+      "add",
+      "n4",
+      "--id",
+      "4",
+      "--grpc",
+      n4.grpc,
+      "--http",
+      n4.http,
+    );
+    assert.equal(added.code, 0, added.stderr);
+    assert.match((await cluster.cli("members", "promote", "n4")).stderr, /lacks most of the log/);
+    cluster.startNode("n4");
+    await until("n4 has caught up and is promoted", 30_000, async () => {
+      return (await cluster.cli("members", "promote", "n4")).code === 0;
+    });
+    await until("n4 votes", 10_000, async () => (await voters()).join() === "n1,n2,n4");
+    await cluster.untilReady(["n1", "n2", "n4"]);
+    // With n4 as one of three voters, one of the founders can be missing.
+    await cluster.kill("n1");
+    await cluster.untilReady(["n2", "n4"]);
+  });
+});
