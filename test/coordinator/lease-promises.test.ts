@@ -101,7 +101,13 @@ describe("lease promises", () => {
 });
 
 describe("failure detector", () => {
-  function detector(world: World, view: StateView, voters = conf(1, 2, 3), ready = () => true) {
+  function detector(
+    world: World,
+    view: StateView,
+    voters = conf(1, 2, 3),
+    ready = () => true,
+    fence?: (node: string, incarnation: number) => Promise<string>,
+  ) {
     const proposed: v1.INodeDown[] = [];
     let answer: v1.ICommandResult = {};
     const made = new FailureDetector({
@@ -115,6 +121,7 @@ describe("failure detector", () => {
         if (command.nodeDown) proposed.push(command.nodeDown);
         return Promise.resolve(answer);
       },
+      ...(fence === undefined ? {} : { fence }),
     });
     return { made, proposed, answer: (next: v1.ICommandResult) => (answer = next) };
   }
@@ -190,5 +197,30 @@ describe("failure detector", () => {
     await world.pass(config.nodeDownRetryMs);
     made.tick();
     assert.equal(proposed.length, 2);
+  });
+
+  it("takes nothing over before the fence has confirmed the death, and says so in the record", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    const asked: string[] = [];
+    let works = false;
+    const fence = async (node: string, incarnation: number): Promise<string> => {
+      asked.push(`${node}/${incarnation}`);
+      await new Promise<void>((resume) => void world.scheduler.after(40, resume));
+      if (!works) throw new Error("power switch does not answer");
+      return "power off";
+    };
+    const { made, proposed } = detector(world, view, conf(1, 2, 3), () => true, fence);
+    for (const from of [1, 2]) made.revoked(from, { node: "a", incarnation: 1, silentMs: 1050 });
+    await world.pass(100);
+    assert.equal(proposed.length, 0, "an unconfirmed death is none");
+    works = true;
+    await world.pass(config.nodeDownRetryMs);
+    made.tick();
+    await world.pass(100);
+    assert.deepEqual(asked, ["a/1", "a/1"]);
+    assert.equal(proposed.length, 1);
+    assert.equal(proposed[0]?.fenceConfirmed, "power off");
+    assert.equal(proposed[0]?.fenceMs, 40);
   });
 });
