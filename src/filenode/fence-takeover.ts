@@ -12,7 +12,8 @@ const AT_ONCE = 4;
  * away itself, after it had finished what was running.
  */
 export async function fenceTakenOver(core: NodeCore, session: OwnedSession): Promise<void> {
-  if (core.options.fence !== "copy-on-takeover" || !(await formerOwnerIsDown(core, session))) return;
+  if (core.options.fence !== "copy-on-takeover") return;
+  if (!session.record.takenOver && !(await formerOwnerIsDown(core, session))) return;
   const answer = await core.options.coordinator.query({ sessionId: session.id });
   if (answer.error) throw HoldfastError.fromDetail(answer.error);
   const files = new Map<string, v1.IHandleRecord>();

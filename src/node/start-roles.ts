@@ -125,7 +125,8 @@ async function startFileNode(
       name: config.name,
       grpcAddress: config.advertise.grpc,
       httpAddress: config.advertise.http,
-      labels: config.labels,
+      // The state goes by the label: who fences is not ready before it has.
+      labels: config.fence.copyOnTakeover ? { ...config.labels, fence: "copy-on-takeover" } : config.labels,
       shares: [...shares.keys()],
     },
     nextIncarnation: () => parts.nextIncarnation(),

@@ -70,6 +70,34 @@ describe("late writes of an owner that was taken for dead", () => {
     assert.deepEqual([...world.coordinator.state.effects()], []);
   });
 
+  it("do so too when the client settles elsewhere before its new owner has fenced", async () => {
+    const world = new World();
+    world.init();
+    const kernel = holdable();
+    const n1 = await world.start("n1", { faults: kernel.faults });
+    const fence = "copy-on-takeover" as const;
+    const others = [await world.start("n2", { fence }), await world.start("n3", { fence })];
+    const alice = await TestClient.make(1).open(n1);
+    const open = await alice.openFile("f");
+    await alice.write(open, 0, "acknowledged");
+    kernel.hold();
+    const late = alice.ask({ write: { handle: open.handle ?? null, offset: 0, data: new Uint8Array([88]) } });
+    await quiet();
+    world.kill(n1);
+    const assigned = world.coordinator.state.session(Number(alice.info.sessionId))?.owner;
+    const elsewhere = others.find((node) => node.name !== assigned);
+    assert.ok(elsewhere);
+    alice.hangUp();
+    const resumed = await alice.resume(elsewhere);
+    assert.equal(resumed.error ?? null, null, resumed.error?.message ?? "");
+    const again = await alice.reconnect(open, "f");
+    await alice.write(again, 0, "A");
+    kernel.release();
+    await late;
+    await quiet();
+    assert.equal(await alice.read(again), "Acknowledged");
+  });
+
   it("land in the file without a fence, and only what the kernel already had", async () => {
     const { content } = await lateWrite(false, false);
     assert.equal(content, "Xcknowledged");

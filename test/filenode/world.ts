@@ -99,7 +99,15 @@ export class World {
     const incarnation = (this.incarnations.get(name) ?? 0) + 1;
     this.incarnations.set(name, incarnation);
     const result = this.coordinator.apply({
-      registerNode: { node: { name, incarnation, grpcAddress: `${name}:1`, shares: ["demo"] } },
+      registerNode: {
+        node: {
+          name,
+          incarnation,
+          grpcAddress: `${name}:1`,
+          shares: ["demo"],
+          labels: options.fence ? { fence: options.fence } : {},
+        },
+      },
     });
     assert.equal(result.error ?? null, null, JSON.stringify(result.error));
     const lease = new TestLease(incarnation);

@@ -34,12 +34,13 @@ export function moveSession(
   const r = session.r;
   const from = r.owner;
   markDisconnected(tx, session);
+  const fence = owesFence(tx, session, node);
   r.previousOwner = from;
   tx.store.sessions.setOwner(session, node, incarnation);
   r.epoch++;
   r.frozenBy = "";
   closeFragile(tx, session);
-  r.takenOver = tx.store.effects.sessionHasAny(r.id);
+  r.takenOver = fence || tx.store.effects.sessionHasAny(r.id);
   if (mutant.replyForgottenOnTakeover) {
     for (const slot of session.slots?.values() ?? []) tx.store.drop(slot);
     session.slots = null;
@@ -51,6 +52,18 @@ export function moveSession(
     session,
     `session ${r.id} moved from ${from} to ${node}: ${why}`,
   );
+}
+
+/**
+ * True when a node that fences (label "fence") takes a session over whose former owner cannot say that nothing of it runs
+ * any more: because it is down, or because it had itself not finished with its predecessor. Without the second a client
+ * that settles elsewhere at once would take its files along unfenced.
+ */
+function owesFence(tx: Tx, session: SessionRow, to: string): boolean {
+  const r = session.r;
+  if (to === r.owner || session.liveHandles === 0) return false;
+  if (tx.store.nodes.get(to)?.r.labels?.["fence"] !== "copy-on-takeover") return false;
+  return r.takenOver || !(tx.store.nodes.get(r.owner)?.up ?? false);
 }
 
 /** What does not survive its server ends with it; nothing is deleted because of that. */
