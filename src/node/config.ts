@@ -205,10 +205,16 @@ export function checkConfig(raw: unknown, folder: string): NodeConfig {
     );
   checkMembers(config);
   const member = config.cluster.members.find((each) => each.name === config.name);
-  if (member === undefined && config.roles.includes("coordinator")) {
+  if (!config.roles.includes("coordinator")) {
+    refuse(
+      "configuration: roles has no coordinator: a node that only serves files cannot be started by this version",
+      "set roles: [coordinator, file-node], or [coordinator]",
+    );
+  }
+  if (member === undefined) {
     refuse(
       `configuration: name is ${config.name}, which is none of cluster.members (${config.cluster.members.map((each) => each.name).join(", ")})`,
-      "correct name, or take coordinator out of roles",
+      "correct name, or add this node to cluster.members",
     );
   }
   const listen = {

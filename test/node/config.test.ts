@@ -47,6 +47,7 @@ describe("node configuration", () => {
       /options: there is no field leazeMs/,
     );
     assert.match(refusal({ ...minimal, name: "n9" }).message, /none of cluster\.members \(n1, n2\)/);
+    assert.match(refusal({ ...minimal, roles: ["file-node"] }).message, /roles has no coordinator/);
     assert.match(refusal(null).message, /configuration/);
   });
 
