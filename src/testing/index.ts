@@ -5,6 +5,13 @@
 export * from "./checkers/index.js";
 export * from "./cluster-world/index.js";
 export * from "./core-world/index.js";
+export {
+  fileServerConformance,
+  type FileServerCase,
+  type FileServerUnderTest,
+  type RunningServer,
+  type StopPoint,
+} from "./file-server-conformance.js";
 export * from "./linearizability/index.js";
 export { MemoryShare } from "./memory-share.js";
 export * from "./memory-vfs.js";

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+
+/**
+ * Where a server under test ends or stops itself when it is told to: `announced`: its intent is in the log and the effect
+ * is not done; `performed`: the effect is done, and neither answer nor outcome is in the log.
+ */
+export type StopPoint = "announced" | "performed";
+
+/** A server that was started. */
+export interface RunningServer {
+  /**
+   * Adds one to the counter under this request number. Answers the counter's value, or null when the server refused or did
+   * not answer within about a second; not before some 100 ms then, so that it can be asked in a loop. Never rejects.
+   */
+  add(request: number): Promise<number | null>;
+  /** kill -9; resolves when it is gone. */
+  kill(): Promise<void>;
+  /** Resolves when it has stopped itself (SIGSTOP) at its stop point. */
+  stopped(): Promise<void>;
+  /** Lets a stopped one go on. */
+  resume(): void;
+}
+
+/**
+ * A file server that keeps one counter on storage that all its instances share, and its client's state with Holdfast: the
+ * smallest thing that can be got wrong in every known way.
+ */
+export interface FileServerUnderTest {
+  /** Starts an instance and resolves when it takes calls. With `stopAt`, it stops itself there, once. */
+  start(name: string, incarnation: number, stopAt: StopPoint | null): Promise<RunningServer>;
+  /** The counter as it stands on the shared storage. */
+  stored(): Promise<number>;
+}
+
+/** One known way to get it wrong. Each runs on storage and names of its own. */
+export interface FileServerCase {
+  readonly name: string;
+  readonly run: (subject: FileServerUnderTest) => Promise<void>;
+}
+
+/** Longest that a takeover may take here: the node lease, its margin, and a slow machine. */
+const TAKEOVER_TRIES = 100;
+
+/** Asks until the server answers: what it is for, while a lease runs out elsewhere. */
+async function untilAdded(server: RunningServer, request: number): Promise<number> {
+  for (let i = 0; i < TAKEOVER_TRIES; i++) {
+    const value = await server.add(request);
+    if (value !== null) return value;
+  }
+  throw new assert.AssertionError({
+    message: `request ${request} was not answered in ${TAKEOVER_TRIES} tries`,
+  });
+}
+
+async function diesAt(subject: FileServerUnderTest, point: StopPoint): Promise<void> {
+  const steady = await subject.start("a", 1, null);
+  assert.equal(await untilAdded(steady, 1), 1);
+  await steady.kill();
+  const first = await subject.start("a", 2, point);
+  const second = await subject.start("b", 1, null);
+  const lost = first.add(2);
+  await first.stopped();
+  await first.kill();
+  assert.equal(await lost, null, "the server answered beyond the point at which it stopped");
+  assert.equal(await untilAdded(second, 2), 2, "the repeat of the lost request");
+  assert.equal(await subject.stored(), 2, "on the storage after the repeat");
+  assert.equal(await untilAdded(second, 3), 3, "the next request");
+  assert.equal(await subject.stored(), 3, "on the storage after the next request");
+}
+
+/** The known ways to get a file server wrong, as cases (docs/file-servers.md). */
+export const fileServerConformance: readonly FileServerCase[] = [
+  {
+    name: "a repeat gets the first answer and changes nothing",
+    async run(subject) {
+      const server = await subject.start("a", 1, null);
+      assert.equal(await untilAdded(server, 1), 1);
+      assert.equal(await untilAdded(server, 1), 1);
+      assert.equal(await untilAdded(server, 2), 2);
+      assert.equal(await subject.stored(), 2);
+    },
+  },
+  {
+    name: "while its owner lives, nobody else serves a client",
+    async run(subject) {
+      const owner = await subject.start("a", 1, null);
+      const other = await subject.start("b", 1, null);
+      assert.equal(await untilAdded(owner, 1), 1);
+      assert.equal(await other.add(2), null, "the other server answered though the owner lives");
+      assert.equal(await untilAdded(owner, 2), 2);
+    },
+  },
+  {
+    name: "after a takeover a repeat gets the first answer",
+    async run(subject) {
+      const first = await subject.start("a", 1, null);
+      const second = await subject.start("b", 1, null);
+      assert.equal(await untilAdded(first, 1), 1);
+      await first.kill();
+      assert.equal(await untilAdded(second, 1), 1);
+      assert.equal(await untilAdded(second, 2), 2);
+      assert.equal(await subject.stored(), 2);
+    },
+  },
+  {
+    name: "what was announced and not done is done once",
+    run: (subject) => diesAt(subject, "announced"),
+  },
+  {
+    name: "what was done and not recorded is not done again",
+    run: (subject) => diesAt(subject, "performed"),
+  },
+  {
+    name: "an owner that was paused beyond its lease does not write, and does not answer, after the takeover",
+    async run(subject) {
+      const steady = await subject.start("a", 1, null);
+      assert.equal(await untilAdded(steady, 1), 1);
+      await steady.kill();
+      const paused = await subject.start("a", 2, "announced");
+      const heir = await subject.start("b", 1, null);
+      const late = paused.add(2);
+      await paused.stopped();
+      assert.equal(await untilAdded(heir, 2), 2);
+      assert.equal(await untilAdded(heir, 3), 3);
+      paused.resume();
+      assert.equal(await late, null, "the paused owner answered");
+      assert.equal(await paused.add(4), null, "the paused owner serves on");
+      assert.equal(await subject.stored(), 3, "the paused owner's write landed after the takeover");
+      assert.equal(await untilAdded(heir, 4), 4);
+    },
+  },
+];

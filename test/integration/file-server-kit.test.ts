@@ -1,0 +1,170 @@
+import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  fileServerConformance,
+  type FileServerUnderTest,
+  type RunningServer,
+  type StopPoint,
+} from "../../src/testing/index.js";
+import { freePorts, TestCluster, until } from "./cluster.js";
+
+const compiled = fileURLToPath(new URL("../../examples/kv-file-server.js", import.meta.url));
+const projectRoot = fileURLToPath(new URL("../../..", import.meta.url));
+const original = readFileSync(compiled, "utf8");
+
+/** An edit of the compiled example; the text must be there, or the test would test nothing. */
+function edited(source: string, from: string, to: string): string {
+  assert.ok(source.includes(from), `the example no longer holds: ${from}`);
+  return source.replace(from, to);
+}
+
+const STOP = 'process.kill(process.pid, "SIGSTOP");';
+/** Just before the first look at the lease, and just after the effect. */
+const STOPS: Record<StopPoint, readonly [string, string]> = {
+  announced: ["mustHoldLease();\n    const file =", `${STOP}\n    mustHoldLease();\n    const file =`],
+  performed: ["const state = Buffer.from(", `${STOP}\n    const state = Buffer.from(`],
+};
+
+/** The example with one thing wrong each, and the case that must notice. */
+const BROKEN: readonly { what: string; from: string; to: string; noticedBy: RegExp }[] = [
+  {
+    what: "forgets its answers",
+    from: "if (last.request === request)",
+    to: "if (false)",
+    noticedBy: /repeat gets the first answer/,
+  },
+  {
+    what: "skips the resolution",
+    from: "for (const effect of effects ?? [])",
+    to: "for (const effect of [])",
+    noticedBy: /done and not recorded/,
+  },
+  {
+    what: "never looks at its lease",
+    from: "if (performance.now() >= leaseUntil)",
+    to: "if (false)",
+    noticedBy: /paused beyond its lease/,
+  },
+];
+
+/** The example, or an edited copy of it beside the original, as a subject of the kit. */
+class Subject implements FileServerUnderTest {
+  readonly #cluster: TestCluster;
+  readonly #source: string;
+  readonly #folder: string;
+  readonly #tag: string;
+  readonly #children: ChildProcess[] = [];
+  readonly #files: string[] = [];
+  #starts = 0;
+
+  constructor(cluster: TestCluster, tag: string, source: string) {
+    this.#cluster = cluster;
+    this.#source = source;
+    this.#tag = tag;
+    this.#folder = join(cluster.folder, tag);
+    mkdirSync(this.#folder);
+  }
+
+  async start(name: string, incarnation: number, stopAt: StopPoint | null): Promise<RunningServer> {
+    const source = stopAt === null ? this.#source : edited(this.#source, ...STOPS[stopAt]);
+    const file = compiled.replace(/\.js$/, `-${process.pid}-${this.#tag}-${this.#starts++}.js`);
+    writeFileSync(file, source);
+    this.#files.push(file);
+    const [port] = (await freePorts(1)) as [number];
+    const args = [
+      file,
+      `${this.#tag}-${name}`,
+      String(incarnation),
+      String(port),
+      this.#folder,
+      this.#cluster.endpoints,
+    ];
+    const child = spawn(process.execPath, args, { cwd: projectRoot, stdio: ["ignore", "pipe", "inherit"] });
+    this.#children.push(child);
+    await new Promise((resolve) => child.stdout?.once("data", resolve));
+    return new Instance(child, port, this.#tag);
+  }
+
+  stored(): Promise<number> {
+    return Promise.resolve(Number(readFileSync(join(this.#folder, `${this.#tag}.hits`), "utf8")));
+  }
+
+  close(): void {
+    for (const child of this.#children) child.kill("SIGKILL");
+    for (const file of this.#files) rmSync(file, { force: true });
+  }
+}
+
+class Instance implements RunningServer {
+  readonly #child: ChildProcess;
+  readonly #url: string;
+
+  constructor(child: ChildProcess, port: number, client: string) {
+    this.#child = child;
+    this.#url = `http://127.0.0.1:${port}/add?client=${client}&name=hits&by=1&request=`;
+  }
+
+  async add(request: number): Promise<number | null> {
+    try {
+      const response = await fetch(this.#url + request, {
+        method: "POST",
+        signal: AbortSignal.timeout(1_500),
+      });
+      if (response.ok) return ((await response.json()) as { value: number }).value;
+    } catch {
+      // Gone or silent: no answer is what this interface calls null.
+    }
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    return null;
+  }
+
+  async kill(): Promise<void> {
+    const gone = new Promise((resolve) => this.#child.once("exit", resolve));
+    this.#child.kill("SIGKILL");
+    await gone;
+  }
+
+  async stopped(): Promise<void> {
+    await until("the server stops itself", 20_000, () => {
+      const stat = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8");
+      return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
+    });
+  }
+
+  resume(): void {
+    this.#child.kill("SIGCONT");
+  }
+}
+
+describe("the kit for file servers that are not ours", function () {
+  this.timeout(120_000);
+  let cluster: TestCluster;
+  let number = 0;
+  before(async () => {
+    cluster = await TestCluster.start();
+  });
+  after(() => cluster?.destroy());
+
+  const run = async (source: string, name: RegExp): Promise<void> => {
+    const found = fileServerConformance.find((each) => name.test(each.name));
+    assert.ok(found, `the kit has no case like ${name}`);
+    const subject = new Subject(cluster, `kit${number++}`, source);
+    try {
+      await found.run(subject);
+    } finally {
+      subject.close();
+    }
+  };
+
+  describe("finds nothing wrong with the worked example", () => {
+    for (const { name } of fileServerConformance) it(name, () => run(original, new RegExp(`^${name}$`)));
+  });
+
+  describe("finds it out when the example", () => {
+    for (const { what, from, to, noticedBy } of BROKEN)
+      it(what, () => assert.rejects(run(edited(original, from, to), noticedBy), assert.AssertionError));
+  });
+});
