@@ -281,9 +281,10 @@ export class CallBook {
   }
 
   #reclaim(call: Call, error: HoldfastError): void {
-    const closedAlready = Boolean(call.spec.body.close) && call.uncertain;
-    if (closedAlready) return this.#settle(call, { id: call.id, close: {} });
     const handle = call.spec.handle;
+    // A handle that could not be taken up any more, and a close of it that may have been carried out: it was.
+    const closedAlready = Boolean(call.spec.body.close) && call.uncertain && handle?.status !== "open";
+    if (closedAlready) return this.#settle(call, { id: call.id, close: {} });
     if (handle === undefined || call.reclaimed || handle.status !== "open" || call.abandoned)
       return this.#settle(call, error);
     call.reclaimed = true;
@@ -291,8 +292,11 @@ export class CallBook {
     this.#awaitingReclaim.add(call);
     this.#owner.reclaim(call, (ok) => {
       if (!this.#awaitingReclaim.delete(call) || call.stage !== "pausing") return;
-      if (ok) this.#requeue(call);
-      else this.#settle(call, error);
+      if (!ok) return this.#settle(call, error);
+      // The refusal may be stored under the present id, and the repeat would get it again. But what may have happened
+      // under an id is asked for under that id and no other.
+      if (!call.uncertain) this.#dropId(call);
+      this.#requeue(call);
     });
   }
 
@@ -301,11 +305,14 @@ export class CallBook {
    * its id keeps it; only a create is told apart by its guid as well.
    */
   #pauseForNewId(call: Call, error: HoldfastError): void {
-    if (call.slot !== null && (!call.uncertain || call.spec.body.open)) {
-      this.#slots.release(call.slot, call.spec.blocking === true);
-      call.slot = null;
-    }
+    if (!call.uncertain || call.spec.body.open) this.#dropId(call);
     this.#pause(call, retryAfter(error));
+  }
+
+  #dropId(call: Call): void {
+    if (call.slot === null) return;
+    this.#slots.release(call.slot, call.spec.blocking === true);
+    call.slot = null;
   }
 
   #pause(call: Call, atLeastMs: number): void {

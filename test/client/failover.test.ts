@@ -221,6 +221,20 @@ describe(`client: failover (SEED=${SEED})`, () => {
     assert.deepEqual(cluster.effects, ["open a", "write a 1"]);
   });
 
+  it("repeats under another id what was refused for its handle: the refusal may be stored", async () => {
+    const { world, cluster, handle } = await opened();
+    // The fake stores every answer, refusals included.
+    for (const fake of cluster.handles.values()) fake.volatile += 100;
+    assert.equal(await world.settle(handle.append(text("x"))), 0);
+    for (const fake of cluster.handles.values()) fake.volatile += 100;
+    await world.settle(handle.close());
+    assert.deepEqual(cluster.effects, ["open a", "append a 1", "close a"]);
+    assert.ok(
+      [...cluster.handles.values()].every((fake) => !fake.open),
+      "no handle is left open",
+    );
+  });
+
   it("tells of a handle that the cluster closed, and refuses calls on it", async () => {
     const { world, cluster, session, handle } = await opened();
     const lost: string[] = [];
