@@ -42,7 +42,11 @@ function sessionAnswer(state: StateView, id: number, revision: number): v1.IStat
   }
   const locks: v1.IFileLock[] = [];
   for (const { share, fileId, path } of files.values())
-    for (const lock of fileLocks(state, share ?? "", fileId || path || ""))
+    for (const lock of [
+      ...fileLocks(state, share ?? "", fileId || path || ""),
+      // Announced ones too: their grant does not wait for a node that begins to serve the file only now.
+      ...state.preparingLocks(share ?? "", fileId ?? ""),
+    ])
       if (!own.has(hex(lock.handleId))) locks.push(lock);
   return {
     revision,

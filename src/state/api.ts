@@ -52,6 +52,11 @@ export interface StateView {
   handles(): Iterable<v1.IHandleRecord>;
   handlesOfSession(id: number): Iterable<v1.IHandleRecord>;
   handlesOfFile(share: string, fileIdOrPath: string): Iterable<v1.IHandleRecord>;
+  /**
+   * Byte-range locks on the file that are announced to other nodes and not granted yet. Whoever starts to serve the file
+   * has to enforce them like held ones: the grant does not wait for it.
+   */
+  preparingLocks(share: string, fileId: string): Iterable<v1.IFileLock>;
   key(key: string): v1.IResumeKeyRecord | undefined;
   keysOf(node: string): Iterable<v1.IResumeKeyRecord>;
   leases(): Iterable<v1.ILeaseRecord>;

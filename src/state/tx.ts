@@ -71,6 +71,12 @@ export class Tx {
     for (const row of this.store.pending.ofFile(share, fileId)) this.woken.add(row);
   }
 
+  /** Calls of a session were passed over while it was frozen or being taken over: all of them are tried again. */
+  wakeSession(session: SessionRow): void {
+    if (this.store.pending.byId.size === 0) return;
+    for (const row of this.store.pending.ofSession(session.r.id)) this.woken.add(row);
+  }
+
   wakeHandle(handle: HandleRow): void {
     this.wake(handle.share, handle.path, handle.fileId);
   }

@@ -1,6 +1,7 @@
 import type { v1 } from "../wire/index.js";
 import type { StateView } from "./api.js";
 import { idOf } from "./ids.js";
+import { preparingOn } from "./mechanics/file-locks.js";
 import type { Store } from "./store.js";
 
 /** The reading side. Small records are handed out as they are; handles, leases and keys are made from their rows. */
@@ -51,6 +52,10 @@ export class View implements StateView {
     const { handles } = this.store;
     const rows = new Set([...handles.ofFile(share, fileIdOrPath), ...handles.paths.at(share, fileIdOrPath)]);
     for (const row of rows) yield row.toRecord();
+  }
+
+  preparingLocks(share: string, fileId: string): Iterable<v1.IFileLock> {
+    return preparingOn(this.store, share, fileId, null);
   }
 
   key(key: string): v1.IResumeKeyRecord | undefined {

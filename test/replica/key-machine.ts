@@ -141,6 +141,7 @@ export function keyMachine(): StateMachine & { readonly applied: number } {
     lease: () => undefined,
     effects: () => [],
     pending: () => [],
+    preparingLocks: () => [],
     operations: () => [],
     failovers: () => [],
     slot: () => undefined,

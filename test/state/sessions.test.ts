@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { createStateMachine, FORMAT_VERSION } from "../../src/state/index.js";
 import { v1 } from "../../src/wire/index.js";
 import { limits } from "../../src/wire/limits.js";
-import { ALL, assertCode, guid, RWH, World } from "./harness.js";
+import { ALL, assertCode, guid, isParked, RWH, World } from "./harness.js";
 import { inEachSituation } from "./situations.js";
 
 const { ErrorCode } = v1;
@@ -246,6 +246,42 @@ describe("transfers", () => {
     assertCode(world.run({ moveSession: { fence: stale, to: "n2", forced: true } }), ErrorCode.STALE_EPOCH);
     world.ok({ moveSession: { fence: { ...world.fence(a), node: "n3" }, to: "n2", forced: true } });
     assert.equal(world.session(a).owner, "n2");
+  });
+});
+
+describe("parked calls and frozen sessions", () => {
+  for (const end of ["moved", "thawed", "owner killed"]) {
+    it(`what became possible while its session was frozen is done when it is ${end}`, () => {
+      const world = new World();
+      const a = world.client("a");
+      const b = world.client("b", "n2");
+      world.file("file");
+      world.opened(a, { leaseKey: "k", lease: RWH });
+      assert(isParked(world.open(b)));
+      world.ok({ freezeSession: { fence: world.fence(b), operationId: "op" } });
+      world.ack(a, "k", 3);
+      assert.equal([...world.machine.pending()].length, 1, "a frozen session gets nothing");
+      if (end === "moved") world.ok({ moveSession: { fence: world.fence(b), to: "n3", operationId: "op" } });
+      else if (end === "thawed")
+        world.ok({ freezeSession: { fence: world.fence(b), operationId: "op", thaw: true } });
+      else world.kill("n2");
+      const done = world.eventsOf("pending-done")[0];
+      assert.equal(done?.node, world.session(b).owner);
+      assert.equal(done?.pendingDone?.result?.open?.status, v1.OpenResult.Status.DONE);
+    });
+  }
+
+  it("a node that begins to serve a file learns of locks that are announced", () => {
+    const world = new World();
+    const a = world.client("a");
+    const b = world.client("b", "n2");
+    const handle = world.opened(a, { guid: "g" });
+    world.opened(b);
+    const parked = world.lock(a, handle, 5, 5);
+    const announced = () => [...world.machine.preparingLocks("ca", handle.fileId ?? "")];
+    assert.equal(announced()[0]?.offset, 5);
+    world.ok({ lockPrepared: { node: "n2", nodeIncarnation: 1, pendingId: parked.lock?.pendingId ?? 0 } });
+    assert.equal(announced().length, 0);
   });
 });
 

@@ -34,6 +34,6 @@ function thaw(tx: Tx, operationId: string, sessionId: number): void {
   if (session === undefined || session.r.frozenBy !== operationId) return;
   session.r.frozenBy = "";
   tx.touchSession(session);
-  for (const pending of tx.store.pending.ofSession(sessionId)) tx.woken.add(pending);
+  tx.wakeSession(session);
   tx.emitSession(EventKind.sessionFrozen, session.r.owner, session, `session ${sessionId} is thawed`);
 }

@@ -23,7 +23,7 @@ export function freezeSession(tx: Tx, command: v1.IFreezeSession): v1.ICommandRe
   r.frozenBy = frozen ? id : "";
   tx.touchSession(session);
   noteItem(tx, id, r.id, frozen ? "frozen" : "waiting");
-  if (!frozen) for (const pending of tx.store.pending.ofSession(r.id)) tx.woken.add(pending);
+  if (!frozen) tx.wakeSession(session);
   tx.emitSession(
     EventKind.sessionFrozen,
     r.owner,

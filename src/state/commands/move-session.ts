@@ -85,6 +85,7 @@ function moveHandle(
   if (session.r.frozenBy === id) {
     session.r.frozenBy = "";
     tx.touchSession(session);
+    tx.wakeSession(session);
   }
   noteItem(tx, id, session.r.id, "moved", {
     handleId: bytesOf(handleId),

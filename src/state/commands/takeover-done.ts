@@ -22,7 +22,7 @@ export function takeoverDone(tx: Tx, command: v1.ITakeoverDone): v1.ICommandResu
   if (session.r.takenOver) {
     session.r.takenOver = false;
     tx.touchSession(session);
-    for (const pending of tx.store.pending.ofSession(session.r.id)) tx.woken.add(pending);
+    tx.wakeSession(session);
     tx.emitSession(
       EventKind.sessionReady,
       "",

@@ -2,6 +2,7 @@ import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
 import { bytesOf, idOf } from "../ids.js";
 import { mutant } from "../mutants.js";
+import type { Store } from "../store.js";
 import type { HandleRow } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
 import type { Tx } from "../tx.js";
@@ -50,9 +51,14 @@ export function locksOn(tx: Tx, share: string, fileId: string, except: HandleRow
 }
 
 /** Locks that were announced to nodes and are not granted yet. */
-export function preparingOn(tx: Tx, share: string, fileId: string, except: HandleRow | null): v1.IFileLock[] {
+export function preparingOn(
+  store: Store,
+  share: string,
+  fileId: string,
+  except: HandleRow | null,
+): v1.IFileLock[] {
   const locks: v1.IFileLock[] = [];
-  for (const pending of tx.store.pending.ofFile(share, fileId)) {
+  for (const pending of store.pending.ofFile(share, fileId)) {
     if (!pending.r.prepared || idOf(pending.r.handleId) === (except?.id ?? "")) continue;
     locks.push(...announcedLocks(pending));
   }
@@ -78,7 +84,7 @@ export function announceLocks(tx: Tx, handle: HandleRow): void {
     share: handle.share,
     fileId: handle.fileId,
     locks: locksOn(tx, handle.share, handle.fileId, null),
-    preparing: preparingOn(tx, handle.share, handle.fileId, null),
+    preparing: preparingOn(tx.store, handle.share, handle.fileId, null),
   };
   for (const node of nodes)
     tx.emit(

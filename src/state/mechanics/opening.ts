@@ -348,7 +348,7 @@ export function openResult(tx: Tx, handle: HandleRow, replayed: boolean): v1.IOp
     handle: handle.toRecord(),
     locks: [
       ...locksOn(tx, handle.share, handle.fileId, handle),
-      ...preparingOn(tx, handle.share, handle.fileId, handle),
+      ...preparingOn(tx.store, handle.share, handle.fileId, handle),
     ],
     replayed,
   };

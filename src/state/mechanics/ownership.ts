@@ -45,6 +45,7 @@ export function moveSession(
     for (const slot of session.slots?.values() ?? []) tx.store.drop(slot);
     session.slots = null;
   }
+  if (!r.takenOver) tx.wakeSession(session);
   tx.touchSession(session);
   tx.emitSession(
     EventKind.sessionMoved,
