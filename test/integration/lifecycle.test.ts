@@ -66,7 +66,8 @@ describe("a node process", () => {
   it("refuses a port that is taken", async () => {
     cluster = await TestCluster.create(1);
     for (const field of ["http", "grpc"] as const) {
-      const blocker = createServer();
+      // The other nodes dial this port: a socket that nobody reads would keep the server from closing.
+      const blocker = createServer((socket) => socket.destroy());
       const port = Number(cluster.node("n1")[field].split(":")[1]);
       await new Promise<void>((resolve) => blocker.listen(port, "127.0.0.1", resolve));
       const result = await cluster.startNode("n1").ended;
@@ -179,7 +180,8 @@ describe("holdfast up", () => {
     folder = await TestCluster.create(1);
     const data = join(folder.folder, "up");
     const base = await freeBase();
-    const blocker = createServer();
+    // The other nodes dial this port: a socket that nobody reads would keep the server from closing.
+    const blocker = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve) => blocker.listen(base + 1, "127.0.0.1", resolve));
     const result = await run(["up", "--base-port", String(base), "--data", data]);
     await new Promise((resolve) => blocker.close(resolve));
