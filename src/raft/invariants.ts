@@ -24,6 +24,13 @@ export function checkInvariants(core: Core): void {
   ) {
     broken("one vote in a term", core.vote, handedHardState.vote);
   }
+  if (log.applying > log.durable && !core.mode.applyUndurable) {
+    broken("handed out for application is on the own disk", log.applying, log.durable);
+  }
+  const transfer = core.lead === null ? null : core.lead.transfer;
+  if (transfer !== null && transfer.term !== core.term) {
+    broken("a transfer dies with its leadership", transfer.term, core.term);
+  }
   if ((core.lead !== null) !== (core.role === "leader"))
     broken("leader state exactly while leader", core.role, core.term);
 }

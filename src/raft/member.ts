@@ -154,7 +154,19 @@ export function compact(core: Core, index: Index): Index {
     }
   }
   core.log.compactTo(upTo);
+  if (core.lead !== null) checkPinned(core);
   return core.log.base;
+}
+
+/** Every peer that waits for a snapshot can go on from the log after it. */
+function checkPinned(core: Core): void {
+  const { items } = core.tracker;
+  for (let i = 0; i < items.length; i++) {
+    const { state, pendingSnapshot } = items[i] as Progress;
+    if (state === ProgressState.Snapshot && pendingSnapshot < core.log.base && pendingSnapshot > 0) {
+      broken("the log behind a snapshot in flight is kept", pendingSnapshot, core.log.base);
+    }
+  }
 }
 
 function statusOf(core: Core): RaftStatus {

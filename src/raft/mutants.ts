@@ -9,7 +9,6 @@ const DESCRIPTIONS = {
   jointCommitOneHalf: ["L34", "in a joint configuration only the incoming half decides on commit"],
   jointVoteOneHalf: ["L34", "in a joint configuration only the incoming half decides on elections"],
   learnersVoteInQuorum: ["L34", "learners are counted as voters of the incoming half"],
-  staleRejectAccepted: ["L9", "a rejection that answers no outstanding probe is believed"],
   nextBelowMatch: ["L12", "a rejection may move next to or below match"],
   truncateAtPrev: ["L9", "follower drops everything after the previous index of any append"],
   truncateCommitted: ["L11", "follower accepts a conflict at or below its commit index"],

@@ -1,6 +1,7 @@
 import { jointIndex } from "./quorum.js";
 import type { AckedIndexes } from "./quorum.js";
 import type { Config } from "./conf/config.js";
+import { broken } from "./invariant.js";
 import { mutant } from "./mutants.js";
 import type { Index, RaftId } from "./types.js";
 
@@ -59,8 +60,9 @@ export class ReadQueue implements AckedIndexes {
   }
 
   add(from: RaftId, request: number, index: Index): void {
-    const position = mutant.readPositionReused ? 1 : ++this.position;
-    if (mutant.readPositionReused) this.position = 1;
+    const position = mutant.readPositionReused ? 1 : this.position + 1;
+    if (position <= this.position) broken("read positions are never used again", position, this.position);
+    this.position = position;
     this.waiting.push({ from, request, index, position });
   }
 

@@ -32,6 +32,8 @@ export const PRODUCTION_MODE: CoreMode = Object.freeze({
 /** A leadership transfer under way. */
 export interface Transfer {
   readonly target: RaftId;
+  /** Of the leadership that it belongs to. */
+  readonly term: Term;
   sentTimeoutNow: boolean;
 }
 

@@ -163,3 +163,30 @@ describe("raft lessons: membership", () => {
     }, InvariantError);
   });
 });
+
+describe("raft: a change that a refused vote tells about", () => {
+  it("is applied before the member campaigns by it", () => {
+    const cluster = new Cluster([1, 2, 3]);
+    cluster.elect(1);
+    cluster.drop = (m) => m.to === 2 && m.commit > 2;
+    cluster.node(1).member.proposeConfChange(change("r3"));
+    cluster.settle();
+    const node = cluster.node(2);
+    assert.deepEqual([node.core.log.last, node.core.log.committed], [3, 2]);
+    node.member.campaign();
+    node.turn();
+    const refusal = new Message(MessageKind.PreVoteResponse, 3, 2, node.core.term);
+    refusal.reject = true;
+    refusal.commit = 3;
+    refusal.logTerm = node.core.log.term(3);
+    node.member.step(refusal);
+    assert.equal(node.core.log.committed, 3);
+    const granted = new Message(MessageKind.PreVoteResponse, 1, 2, node.core.term + 1);
+    node.member.step(granted);
+    assert.equal(node.core.role, "follower");
+    node.turn();
+    assert.deepEqual(node.conf.voters, [1, 2]);
+    node.member.campaign();
+    assert.equal(node.core.role, "pre-candidate");
+  });
+});

@@ -204,6 +204,8 @@ export class RaftLog {
   /** Next range for the state machine, bounded together with all ranges that it has not confirmed yet. */
   takeCommitted(allowUndurable: boolean): Entry[] {
     if (!this.hasCommitted(allowUndurable)) return [];
+    if (this.snapshot !== null)
+      broken("nothing is handed out above a snapshot to be installed", this.applying, this.base);
     const end = this.appliableEnd(allowUndurable);
     const from = Math.max(this.applying, this.base) + 1;
     const entries = this.slice(from, end, this.applyingBytesMax - this.applyingBytes);
@@ -240,8 +242,18 @@ export class RaftLog {
     return false;
   }
 
+  /** Whether a configuration change lies above `index`, committed or not (raft.md 2.13, 14). */
+  hasConfChangeAbove(index: Index): boolean {
+    for (let i = Math.max(index, this.base) + 1; i <= this.last; i++) {
+      if (this.at(i).kind !== EntryKind.Normal) return true;
+    }
+    return false;
+  }
+
   /** Replaces everything by a snapshot that is still to be installed. */
   restore(meta: SnapshotMeta): void {
+    if (meta.index <= this.committed)
+      broken("an installed snapshot is ahead of commit", meta.index, this.committed);
     this.slots = [];
     this.head = 0;
     this.base = meta.index;

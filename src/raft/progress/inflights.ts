@@ -1,3 +1,4 @@
+import { broken } from "../invariant.js";
 import { mutant } from "../mutants.js";
 import type { Index } from "../types.js";
 
@@ -25,6 +26,10 @@ export class Inflights {
 
   /** Records an append that ends at `index`; indexes only grow. */
   add(index: Index, bytes: number): void {
+    // Asked for here once more, apart from `full`: an unbounded window shows only when memory runs out (lesson L14).
+    if (this.count >= this.messagesMax)
+      broken("room in the append window in messages", this.count, this.messagesMax);
+    if (this.bytes >= this.bytesMax) broken("room in the append window in bytes", this.bytes, this.bytesMax);
     if (this.count === this.indexes.length) this.grow();
     const slot = (this.start + this.count) % this.indexes.length;
     this.indexes[slot] = index;

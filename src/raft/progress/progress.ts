@@ -108,10 +108,10 @@ export class Progress {
    */
   decreaseTo(rejected: Index, hint: Index): boolean {
     if (this.state === ProgressState.Replicate) {
-      if (rejected <= this.match && !mutant.staleRejectAccepted) return false;
+      if (rejected <= this.match) return false;
       this.next = mutant.nextBelowMatch ? Math.max(hint + 1, 1) : this.match + 1;
     } else {
-      if (this.next - 1 !== rejected && !mutant.staleRejectAccepted) return false;
+      if (this.next - 1 !== rejected) return false;
       const lowered = Math.min(rejected, hint + 1);
       this.next = mutant.nextBelowMatch ? Math.max(lowered, 1) : Math.max(lowered, this.match + 1);
       this.paused = false;

@@ -1,5 +1,6 @@
 import { allVoters } from "../conf/config.js";
 import type { Core } from "../core.js";
+import { broken } from "../invariant.js";
 import { Message, MessageKind } from "../message.js";
 import { mutant } from "../mutants.js";
 import { jointVote, VoteResult } from "../quorum.js";
@@ -33,6 +34,9 @@ export function hup(core: Core, campaign: Campaign): boolean {
 }
 
 function runCampaign(core: Core, campaign: Campaign): void {
+  if (core.log.hasUnappliedConfChange()) {
+    broken("no campaign over unapplied configuration changes", core.log.applied, core.log.committed);
+  }
   const pre = campaign === "pre-election";
   if (pre) core.becomePreCandidate();
   else core.becomeCandidate();
@@ -118,8 +122,14 @@ export function handleVoteResponse(core: Core, message: Message): void {
   if (!core.votes.has(message.from)) core.votes.set(message.from, !message.reject);
   const result = jointVote(core.config.incoming, core.config.outgoing, core.votes);
   if (result === VoteResult.Won) {
-    if (core.role === "pre-candidate") runCampaign(core, "election");
-    else becomeLeader(core);
+    if (core.role !== "pre-candidate") {
+      becomeLeader(core);
+    } else if (core.log.hasUnappliedConfChange() && !mutant.campaignUnapplied) {
+      // A refused pre-vote has told that a change is committed meanwhile: apply it first, then ask again (lesson L32).
+      core.becomeFollower(core.term, NONE);
+    } else {
+      runCampaign(core, "election");
+    }
   } else if (result === VoteResult.Lost) {
     // A refused pre-vote carries a term of its own; the own term stays.
     core.becomeFollower(core.term, NONE);

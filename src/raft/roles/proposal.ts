@@ -2,6 +2,7 @@ import { decodeConfChange, encodeConfChange, LEAVE_JOINT } from "../conf/codec.j
 import { isJoint } from "../conf/config.js";
 import type { Core } from "../core.js";
 import type { DropReason, ProposeResult } from "../effects.js";
+import { broken } from "../invariant.js";
 import { MessageKind } from "../message.js";
 import { mutant } from "../mutants.js";
 import type { LeaderState } from "../state.js";
@@ -121,6 +122,9 @@ function confChangeEntry(
 ): Entry | null {
   const problem = confChangeProblem(core, lead, change);
   if (problem === null || !core.options.confChangeValidation) {
+    if (core.options.confChangeValidation && core.log.hasConfChangeAbove(core.log.applied)) {
+      broken("one configuration change at a time", index, core.log.applied);
+    }
     lead.pendingConfIndex = index;
     return new Entry(core.term, index, kind, encodeConfChange(change));
   }

@@ -29,7 +29,7 @@ export function handleTransferRequest(core: Core, lead: LeaderState, target: Raf
   core.trace(`[term ${core.term}] starts to transfer leadership to ${target}`);
   // It has one election timeout; the same counter ends it (lesson L37).
   core.electionElapsed = 0;
-  lead.transfer = { target, sentTimeoutNow: false };
+  lead.transfer = { target, term: core.term, sentTimeoutNow: false };
   // From here on the target may be elected past everybody's stickiness (lesson L38).
   lead.lease.end();
   if (progress.match === core.log.last) sendTimeoutNow(core, lead, target);
