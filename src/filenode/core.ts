@@ -179,7 +179,7 @@ export class NodeCore {
       finish = { effectId: record.id ?? 0, error: error.toDetail() };
     }
     crashPoint("effect.performed");
-    const result = await this.finish(finish);
+    const result = await this.finish(finish, failure);
     this.noteFinished(record.id ?? 0);
     crashPoint("outcome.recorded");
     if (!filenodeMutants.outcomeLost) await this.clean(vfs, record);
@@ -189,17 +189,24 @@ export class NodeCore {
   }
 
   private noteFinished(effectId: number): void {
+    // An earlier attempt may have left it for later. Resolved once more it would take back what stands there since.
+    this.unfinished.delete(effectId);
     this.finished.add(effectId);
     if (this.finished.size <= FINISHED_KEPT) return;
     const oldest = this.finished.values().next().value;
     if (oldest !== undefined) this.finished.delete(oldest);
   }
 
-  private async finish(finish: v1.IFinishEffect): Promise<v1.ICommandResult> {
+  private async finish(finish: v1.IFinishEffect, failure: HoldfastError | null): Promise<v1.ICommandResult> {
     if (filenodeMutants.outcomeLost) return { effect: { fileId: finish.fileId ?? "" } };
-    return this.execute({
+    const result = await this.options.coordinator.execute({
       finishEffect: { ...finish, node: this.node, nodeIncarnation: this.options.lease.incarnation },
     });
+    this.noteRevision(result.revision);
+    // A recorded failure comes back as the answer to whoever asked for the effect: it is recorded all the same.
+    const recorded = failure !== null && result.error?.message === failure.message;
+    if (result.error && !recorded) throw HoldfastError.fromDetail(result.error);
+    return result;
   }
 
   // What is left behind is swept up later; it is no reason to fail a call that worked.

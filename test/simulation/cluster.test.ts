@@ -8,6 +8,7 @@ const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
   [29, "an inherited session was never resolved again after one error"],
   [39, "a stored FILE_CLOSED made a repeated close leak its handle"],
   [42, "the same, after a planned change of leader"],
+  [22, "an append that was taken back was taken back again, over an acknowledged one"],
 ];
 
 const FIXED_SEEDS = 6;
