@@ -7,7 +7,7 @@ import { clusterWorld, coreWorld, type World } from "./worlds.js";
 
 /** etcd's files, which see what no safety checker can: who talks, and when. Tried after this many seeds. */
 const ORACLE_FOLDER = process.env.DIR || "../shared/oracle/etcd-raft";
-const SEEDS_BEFORE_ORACLE = 300;
+const SEEDS_BEFORE_ORACLE = 60;
 
 /** A planted bug, from whatever part of the product. */
 export interface Mutant {

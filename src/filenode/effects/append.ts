@@ -16,6 +16,11 @@ export async function appendData(vfs: Vfs, effect: Effect, data: Uint8Array): Pr
   const file = await openExpected(vfs, effect.path, effect.fileId);
   try {
     const { size } = await file.stat();
+    // Done by an earlier attempt whose outcome could not be recorded: the offset was given to this append alone.
+    if (size !== effect.offset && !filenodeMutants.appendAgain && (await stands(file, effect))) {
+      await file.sync();
+      return { fileId: effect.fileId, size: effect.offset + data.length, directory: false };
+    }
     // Somebody wrote behind the end after the offset was given out: nothing is done yet, a new offset is needed.
     if (size !== effect.offset && !filenodeMutants.appendAgain)
       throw new HoldfastError(ErrorCode.NOT_READY, `${effect.path} grew from ${effect.offset} to ${size}`);
@@ -37,8 +42,7 @@ export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOut
   const file = await openExpected(vfs, effect.path, effect.fileId);
   try {
     const end = effect.offset + effect.length;
-    const standing = await file.read(effect.offset, effect.length);
-    if (standing.length === effect.length && Buffer.compare(digestOf(standing), effect.dataDigest) === 0) {
+    if (await stands(file, effect)) {
       await file.sync();
       return { fileId: effect.fileId, size: end, directory: false };
     }
@@ -51,6 +55,12 @@ export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOut
     `${effect.path}: the append at ${effect.offset} was not completed before its node died; it was taken back`,
     { next: "send it again under the same request id", retryAfterMs: 1 },
   );
+}
+
+/** Whether the data of this append lies at the offset that it was given. */
+async function stands(file: VfsFile, effect: Effect): Promise<boolean> {
+  const standing = await file.read(effect.offset, effect.length);
+  return standing.length === effect.length && Buffer.compare(digestOf(standing), effect.dataDigest) === 0;
 }
 
 async function takeBack(file: VfsFile, offset: number, end: number): Promise<void> {
