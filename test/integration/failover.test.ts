@@ -147,9 +147,14 @@ describe("put and get of 200 MB while nodes die", function () {
   }
 
   it("keeps a record of each failover of an owner", async () => {
-    const records = await cluster.items<{ kind: string; from: string; to: string[] }>("failovers");
+    type Row = { kind: string; cause: string; from: string; to: string[] };
+    const records = await cluster.items<Row>("failovers");
     assert.ok(records.length >= 6, JSON.stringify(records));
-    for (const record of records) assert.ok(!record.to.includes(record.from), JSON.stringify(record));
+    for (const record of records) {
+      // A node that is back before its lease has run out keeps what it had, under a new incarnation.
+      const keeps = record.cause.startsWith("restarted");
+      assert.equal(record.to.includes(record.from), keeps, JSON.stringify(record));
+    }
   });
 
   it("leaves every node healthy", async () => {
