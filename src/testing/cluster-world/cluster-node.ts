@@ -30,6 +30,8 @@ export interface ClusterParts {
   readonly shareTimes: ShareTimes;
   readonly members: readonly v1.IMemberRecord[];
   readonly replica: Partial<ReplicaConfig>;
+  /** Shares beside "demo", each a directory of its own. */
+  readonly moreShares?: readonly { readonly record: v1.IShareRecord; readonly share: MemoryShare }[];
   node(name: string): ClusterNode | undefined;
   /** A node's process ended by itself: its disk failed. */
   died(node: ClusterNode, reason: string): void;
@@ -99,7 +101,10 @@ export class ClusterNode {
         name,
         clusterId: "sim",
         initialMembers: parts.members,
-        shares: [{ name: "demo", continuouslyAvailable: true, scaleOut: true }],
+        shares: [
+          { name: "demo", continuouslyAvailable: true, scaleOut: true },
+          ...(parts.moreShares ?? []).map(({ record }) => record),
+        ],
         ...parts.replica,
       },
       storage,
@@ -121,13 +126,15 @@ export class ClusterNode {
     });
     this.coordinator = coordinator;
     const client = localCoordinatorClient(coordinator);
-    const shares = new Map([["demo", this.vfs(process)]]);
+    const shares = new Map([["demo", this.vfs(process, parts.share)]]);
+    for (const { record, share } of parts.moreShares ?? [])
+      shares.set(record.name ?? "", this.vfs(process, share));
     const lease = new LeaseKeeper({
       runtime,
       coordinator: client,
       network: this.heartbeats(process),
       shares,
-      node: { name, grpcAddress: addressOf(id), httpAddress: "", labels: {}, shares: ["demo"] },
+      node: { name, grpcAddress: addressOf(id), httpAddress: "", labels: {}, shares: [...shares.keys()] },
       nextIncarnation: () => storage.nextFileNodeIncarnation(),
       onRegistered: () => fileNode.start(),
     });
@@ -137,8 +144,8 @@ export class ClusterNode {
     await lease.start();
   }
 
-  private vfs(process: SimProcess): ReturnType<typeof processVfs> {
-    const { sim, share, shareTimes } = this.parts;
+  private vfs(process: SimProcess, share: MemoryShare): ReturnType<typeof processVfs> {
+    const { sim, shareTimes } = this.parts;
     return processVfs(
       sim,
       sim.seeds.stream(`share ${this.id}.${this.life}`),

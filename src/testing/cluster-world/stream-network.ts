@@ -18,6 +18,13 @@ function unserved(): HoldfastError {
   return new HoldfastError(ErrorCode.NOT_SUPPORTED, "this world serves only file streams");
 }
 
+/** Who dials. */
+interface Caller {
+  readonly place: number;
+  readonly process: SimProcess;
+  readonly principal: string;
+}
+
 /** A broken stream is noticed by keepalives after this time at the side that only listens. */
 const KEEPALIVE_US = 2_000_000;
 
@@ -49,10 +56,11 @@ export class SimStreams {
     else this.listeners.set(address, listener);
   }
 
-  /** The network as a client at `place` sees it. */
-  clientNetwork(place: number, process: SimProcess): ClientNetwork {
+  /** The network as a client at `place` sees it; nodes know the client as `principal`. */
+  clientNetwork(place: number, process: SimProcess, principal = "tester"): ClientNetwork {
     return {
-      openFileStream: (address, timeoutMs, events) => this.dial(place, process, address, timeoutMs, events),
+      openFileStream: (address, timeoutMs, events) =>
+        this.dial({ place, process, principal }, address, timeoutMs, events),
       openWitness: (_address, _request, events) => this.unserved(process, events),
       openCoordinatorStream: () => Promise.reject(unserved()),
       openHeartbeat: () => Promise.reject(unserved()),
@@ -80,12 +88,12 @@ export class SimStreams {
   }
 
   private dial(
-    place: number,
-    process: SimProcess,
+    from: Caller,
     address: string,
     timeoutMs: number,
     events: StreamEvents<v1.IFileResponse>,
   ): Promise<ClientStream<v1.IFileRequest>> {
+    const { place, process } = from;
     return new Promise((resolve, reject) => {
       const fail = (afterUs: number, why: string): void => {
         const error = new HoldfastError(ErrorCode.SERVER_UNAVAILABLE, `${address}: ${why}`);
@@ -100,7 +108,7 @@ export class SimStreams {
           return fail(this.delay(), "connection refused");
         if (this.cut(place, listener.place)) return fail(timeoutMs * 1000, "timed out");
         if (this.refuseRate > 0 && this.prng.chance(this.refuseRate)) return fail(this.delay(), "reset");
-        const stream = this.connect(place, process, listener, events);
+        const stream = this.connect(from, listener, events);
         this.sim.after(
           this.delay(),
           process.bind(() => resolve(stream)),
@@ -110,8 +118,7 @@ export class SimStreams {
   }
 
   private connect(
-    place: number,
-    process: SimProcess,
+    { place, process, principal }: Caller,
     listener: Listener,
     events: StreamEvents<v1.IFileResponse>,
   ): ClientStream<v1.IFileRequest> {
@@ -126,7 +133,7 @@ export class SimStreams {
       const bytes = v1.FileResponse.encode(response).finish();
       this.carry(listener.place, place, listener.process, client, () => v1.FileResponse.decode(bytes));
     };
-    const peer = { principal: "tester", address: `client ${place}` };
+    const peer = { principal, address: `client ${place}` };
     const channel = listener.fileNode.connect(peer, answer);
     const server: Side<v1.IFileRequest> = {
       process: listener.process,

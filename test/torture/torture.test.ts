@@ -1,0 +1,32 @@
+import assert from "node:assert/strict";
+import { persistentOpenCases } from "./cases/persistent-open.js";
+import { SITUATIONS } from "./failover.js";
+import { type Case, runCases } from "./run-cases.js";
+
+const SEED = Number(process.env["SEED"] ?? 1);
+const GROUPS: Readonly<Record<string, readonly Case[]>> = {
+  "smb2.persistent-open": persistentOpenCases,
+};
+
+describe("the whole stack, case by case", function () {
+  this.timeout(60_000);
+  for (const situation of SITUATIONS) {
+    for (const failovers of [1, 2, 3]) {
+      describe(`${situation}, failover ${failovers} in a row`, () => {
+        let results: Map<string, unknown>;
+        before(async () => {
+          results = await runCases(Object.values(GROUPS).flat(), situation, failovers, SEED);
+        });
+        for (const [group, cases] of Object.entries(GROUPS)) {
+          for (const { name } of cases) {
+            it(`${group}: ${name}`, () => {
+              assert(results.has(name), `it did not end (SEED=${SEED})`);
+              const failure = results.get(name);
+              if (failure !== null) throw failure;
+            });
+          }
+        }
+      });
+    }
+  }
+});
