@@ -3,6 +3,7 @@ import { version } from "../node/version.js";
 import { demo } from "./commands/demo.js";
 import { events } from "./commands/events.js";
 import { failovers } from "./commands/failovers.js";
+import { explain } from "./commands/explain.js";
 import type { ListFilters } from "./commands/filters.js";
 import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.js";
 import { handles, locks } from "./commands/handles.js";
@@ -43,6 +44,7 @@ export function buildProgram(done: Done): Command {
     .showHelpAfterError("Next: holdfast --help");
   addProcesses(program, done);
   addLists(program, done);
+  addExplain(program, done);
   addFiles(program, done);
   addChanges(program, done);
   return program;
@@ -223,6 +225,15 @@ function addLists(program: Command, done: Done): void {
         }),
       ),
     );
+}
+
+function addExplain(program: Command, done: Done): void {
+  program
+    .command("explain <what> [id]")
+    .description(
+      "why a session, handle or node (by id), or the leader, is where it is; or what an error code means",
+    )
+    .action(action<[string, string | undefined]>(done, explain));
 }
 
 function addChanges(program: Command, done: Done): void {

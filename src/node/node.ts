@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { LeaderLog } from "./admin/explain/leader-log.js";
 import { adminHandlers } from "./admin/service.js";
 import { EventRing } from "./admin/event-ring.js";
 import type { NodeConfig } from "./config.js";
@@ -139,6 +140,7 @@ async function assemble(
   const events = new EventRing(limits.eventsKeptMax);
   replica.onEvents((fresh) => events.push(fresh));
   replica.onResync(() => events.clear());
+  const leaders = new LeaderLog(replica);
 
   const grpc = new GrpcServer(config);
   grpc.add({ name: "Peer", definition: services.Peer, handlers: part.peerHandlers });
@@ -161,6 +163,7 @@ async function assemble(
     replica,
     clock: realClock,
     events,
+    leaders,
     transfers: roles.transfers,
     timeoutMs: config.options.proposalTimeoutMs,
     nodeState: () => nodeState(sources),

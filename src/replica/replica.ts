@@ -20,6 +20,7 @@ import { ApplyQueue } from "./apply-queue.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
 import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
+import { ElectionCause } from "./election-cause.js";
 import { ElectionHint } from "./election-hint.js";
 import { setGauges } from "./gauges.js";
 import { Health } from "./health.js";
@@ -80,8 +81,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private readonly leadership: Leadership;
   private readonly inbox: PeerInbox;
   private role: LeaderInfo = { isLeader: false, term: 0, leaderId: 0, ready: false };
-  private campaignCause = "";
-  private electionCause = "none since this process started";
+  private readonly election = new ElectionCause();
   private turnDue = false;
   private readsHeld = false;
   private ticks = 0;
@@ -347,25 +347,20 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.role.term !== before.term ||
       isLeader !== before.isLeader
     ) {
-      this.log.info({ ...this.role, role: change.role, cause: this.electionCause }, "role changed");
+      this.log.info({ ...this.role, role: change.role, cause: this.election.text }, "role changed");
       this.roleListeners.emit(this.role);
     }
     this.schedule();
   }
 
   private noteCause(change: RoleChange): void {
-    if (change.role === "pre-candidate" || change.role === "candidate") {
-      this.electionCause = this.campaignCause || "no sign of a leader within the election timeout";
-      this.runtime.meter.count("elections_started");
-    } else if (change.role === "follower" && change.leader !== 0) {
-      this.electionCause = `member ${change.leader} was elected in term ${change.term}`;
-    }
-    if (change.leader !== 0) this.campaignCause = "";
+    const alone = this.raft.status().config.voters.every((voter) => voter === this.raftId);
+    if (this.election.note(change, alone)) this.runtime.meter.count("elections_started");
   }
 
   private campaign(cause: string): void {
     if (this.dead !== null || this.stopping) return;
-    this.campaignCause = cause;
+    this.election.campaigns(cause);
     this.raft.campaign();
     this.schedule();
   }
@@ -384,7 +379,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
 
   private stepAside(reason: string): void {
     if (!this.leadership.stepAside()) return;
-    this.electionCause = reason;
+    this.election.steppedAside(reason);
     this.runtime.meter.count("leader_self_demotions");
   }
 
@@ -498,7 +493,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     return {
       raft: this.raft.status(),
       fsyncP99Ms: this.storage.fsyncP99Ms(),
-      lastElectionCause: this.electionCause,
+      lastElectionCause: this.election.text,
       snapshotIndex: this.writer.cut,
       pendingProposals: this.book.size,
       errors: problemsOf(this.dead, this.role, this.deps.diskLow(), pendingMs, this.config.diskStallMs),

@@ -12,6 +12,8 @@ import { toServiceError } from "../../wire/grpc-errors.js";
 import type { v1 } from "../../wire/index.js";
 import type { EventRing } from "./event-ring.js";
 import { listFailovers, listHandles, listLocks, listNodes, listOperations, listSessions } from "./lists.js";
+import { explain } from "./explain/index.js";
+import type { LeaderLog } from "./explain/leader-log.js";
 import { changeMembers, listMembers, moveLeader } from "./members.js";
 import { streamEvents } from "./events.js";
 
@@ -20,6 +22,7 @@ export interface AdminParts {
   readonly replica: Replica;
   readonly clock: Clock;
   readonly events: EventRing;
+  readonly leaders: LeaderLog;
   /** Absent where no coordinator runs: such a node knows of no operations. */
   readonly transfers?: Transfers;
   readonly timeoutMs: number;
@@ -66,13 +69,41 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
     Transfer: unary((request: v1.ITransferRequest) => transfers().begin(request)),
     CancelOperation: unary((request: v1.IOperationRequest) => transfers().cancel(request)),
     CloseHandle: unary((request: v1.IForceClose) => command({ forceClose: request })),
-    MoveLeader: unary((request: v1.IMoveLeaderRequest) =>
-      moveLeader(replica, request, world, parts.timeoutMs),
-    ),
+    MoveLeader: unary((request: v1.IMoveLeaderRequest) => {
+      parts.leaders.asked(request.to ?? "", request.reason ?? "");
+      return moveLeader(replica, request, world, parts.timeoutMs);
+    }),
+    Explain: unary((request: v1.IExplainRequest) => explained(parts, request)),
     ChangeMembers: unary((request: v1.IChangeMembersRequest) => changeMembers(replica, request)),
     ListEvents: (call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>) =>
       streamEvents(parts, call),
   };
+}
+
+/** Longest wait for a quorum before an explanation is made from what this node has. */
+const EXPLAIN_BARRIER_MS = 1_000;
+
+/** Explains from a state as new as any answer so far; without a quorum, when it is needed most, from this node's own. */
+async function explained(parts: AdminParts, request: v1.IExplainRequest): Promise<v1.IExplainReply> {
+  const { replica, clock, leaders } = parts;
+  let alone = request.stale === true;
+  if (!alone && request.kind !== "leader") {
+    try {
+      await replica.readBarrier(clock.monotonicMs() + Math.min(EXPLAIN_BARRIER_MS, parts.timeoutMs));
+    } catch {
+      alone = true;
+    }
+  }
+  const world = {
+    state: replica.state,
+    events: parts.events.from(0).events,
+    nowMs: replica.clusterTimeMs(),
+    leadership: leaders.view(),
+  };
+  const pause = () => new Promise<void>((resolve) => setImmediate(resolve));
+  const reply = await explain(world, request, pause);
+  const marked = alone ? `${reply.summary} (From this node alone, without a quorum.)` : reply.summary;
+  return { ...reply, summary: marked ?? "", clusterTimeMs: Math.round(world.nowMs) };
 }
 
 /** A unary handler from an async function; what it throws travels with its typed detail. */
