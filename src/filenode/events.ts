@@ -68,6 +68,9 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
       if (event.handle) locksFreed(env.core, event.handle);
       handleClosed(env, event);
       break;
+    case "handle-renamed":
+      handleRenamed(env.core, event);
+      break;
     case "handle-moved":
       handleClosed(env, event);
       break;
@@ -141,6 +144,16 @@ function leaseGranted(core: NodeCore, record: v1.IHandleRecord): void {
       });
       return;
     }
+}
+
+/** Another open renamed the file, here or at another node: what this handle does next has to find it. */
+function handleRenamed(core: NodeCore, event: v1.IEvent): void {
+  const record = event.handle;
+  const handle = core.sessions.get(event.sessionId ?? 0)?.handles.get(idKey(event.handleId));
+  if (!record || handle === undefined || record.volatileId !== handle.record.volatileId) return;
+  // The answer of a later call may have been quicker than this event.
+  if ((record.changedRevision ?? 0) < (handle.record.changedRevision ?? 0)) return;
+  handle.record = { ...handle.record, path: record.path ?? "", changedRevision: record.changedRevision ?? 0 };
 }
 
 function locksFreed(core: NodeCore, record: v1.IHandleRecord): void {

@@ -34,6 +34,8 @@ export const EventKind = {
   /** Closed by an operator, an application takeover, a broken promise of a durable handle: [owner], who tells the client. */
   handleForcedClosed: "handle-forced-closed",
   handleExpired: "handle-expired",
+  /** Its file has another path since somebody renamed it: [owner], who reaches the file by it. */
+  handleRenamed: "handle-renamed",
   /** A handle was split off from its session: [old and new owner, one event each]. */
   handleMoved: "handle-moved",
   /** A parked call has its answer: [owner of the session]. */

@@ -11,6 +11,7 @@ import { handleOfEffect } from "./effects.js";
 import { dropEffect } from "./effect-rows.js";
 import { noteNameChange } from "./names.js";
 import { completeOpen } from "./opening.js";
+import { byHandleId } from "./order.js";
 import { settle } from "./reply-cache.js";
 
 type Finisher = (tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect) => v1.ICommandResult;
@@ -186,11 +187,18 @@ function finishRename(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
   noteNameChange(tx, r.share, r.path, r.directory);
   noteNameChange(tx, r.share, r.targetPath, r.directory);
   const moved = [...handles.paths.at(r.share, r.path), ...handles.paths.below(r.share, r.path)];
-  for (const handle of moved) {
+  // Sorted: indexes may hold rows in another order after a load, and events are in the order of this loop.
+  for (const handle of moved.sort(byHandleId)) {
     if (handle.path === r.path && r.fileId !== "" && handle.fileId !== "" && handle.fileId !== r.fileId)
       continue;
     handles.repath(handle, newPath(handle.path, r.path, r.targetPath));
     tx.touchHandle(handle);
+    tx.emitHandle(
+      EventKind.handleRenamed,
+      handle.ownerNode,
+      handle,
+      `${r.share}:${handle.path} is its new path`,
+    );
   }
   for (const lease of [...leases.paths.at(r.share, r.path), ...leases.paths.below(r.share, r.path)]) {
     leases.repath(lease, newPath(lease.r.path, r.path, r.targetPath));
