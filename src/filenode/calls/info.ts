@@ -7,7 +7,7 @@ import type { NodeCore } from "../core.js";
 import { fileInfo, observed } from "../handles.js";
 import { clientPath } from "../paths.js";
 import type { OpenHandle } from "../sessions.js";
-import { type Call, handleOf, needAccess, onHandle, position, type Reply } from "./call.js";
+import { type Call, handleOf, needAccess, onHandle, position, type Reply, settle } from "./call.js";
 import { effectCall } from "./effect.js";
 
 /** Size, times and attributes of what a handle has open, or of a path. */
@@ -71,19 +71,17 @@ async function setDisposition(core: NodeCore, call: Call, handle: OpenHandle, ma
   const revision = core.revision;
   const stat = await handle.vfs.stat(handle.path);
   const empty = !stat?.directory || (await handle.vfs.list(handle.path, "", 1)).names.length === 0;
-  await core.execute(
-    {
-      setDisposition: {
-        fence: call.session.fence(),
-        request: call.request,
-        handleId: handle.record.id ?? null,
-        delete: mark,
-        observed: observed(stat, revision),
-        directoryEmpty: empty,
-      },
+  // It may have to wait until others have given up their leases: until then nothing is marked.
+  await settle(core, call, {
+    setDisposition: {
+      fence: call.session.fence(),
+      request: call.request,
+      handleId: handle.record.id ?? null,
+      delete: mark,
+      observed: observed(stat, revision),
+      directoryEmpty: empty,
     },
-    call.deadlineMs,
-  );
+  });
   return { done: {} };
 }
 
