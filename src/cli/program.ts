@@ -3,6 +3,7 @@ import { version } from "../node/version.js";
 import { demo } from "./commands/demo.js";
 import { events } from "./commands/events.js";
 import { failovers } from "./commands/failovers.js";
+import { checkFailover, type CheckOptions } from "./commands/check.js";
 import { explain } from "./commands/explain.js";
 import type { ListFilters } from "./commands/filters.js";
 import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.js";
@@ -45,6 +46,7 @@ export function buildProgram(done: Done): Command {
   addProcesses(program, done);
   addLists(program, done);
   addExplain(program, done);
+  addCheck(program, done);
   addFiles(program, done);
   addChanges(program, done);
   return program;
@@ -234,6 +236,30 @@ function addExplain(program: Command, done: Done): void {
       "why a session, handle or node (by id), or the leader, is where it is; or what an error code means",
     )
     .action(action<[string, string | undefined]>(done, explain));
+}
+
+function addCheck(program: Command, done: Done): void {
+  program
+    .command("check")
+    .description("measure a running cluster")
+    .command("failover")
+    .description("move leadership and a probe session, and measure the pause that a client sees")
+    .option("--share <name>", "where the probe file is made", "demo")
+    .option("--runs <n>", "so often each", "5")
+    .option(
+      "--budget <duration>",
+      "longest pause: the first one above it ends the check with exit code 1",
+      "5s",
+    )
+    .option("--kill-leader", "also kill -9 the node that leads; wants --data, and --yes or a y")
+    .option("--kill-owner", "also kill -9 the node that owns the probe; wants the same")
+    .option("--data <folder>", "where the nodes of this host keep their folders, with their pid files")
+    .option("--yes", "kill without asking")
+    .action(
+      action<[Omit<CheckOptions, "runs"> & { runs: string }]>(done, (context, o) =>
+        checkFailover(context, { ...o, runs: count(o.runs, "--runs") }),
+      ),
+    );
 }
 
 function addChanges(program: Command, done: Done): void {

@@ -1,0 +1,156 @@
+import { createInterface } from "node:readline/promises";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
+import { killLeader, killOwner, moveLeadership, moveProbe, type Harm } from "../check/harms.js";
+import { Probe } from "../check/probe.js";
+import { pollUntil } from "../check/wait.js";
+import { parseDuration, usageError, type CliContext } from "../context.js";
+import { EXIT } from "../exit-codes.js";
+import { printListing, type Column } from "../output.js";
+import { collectStatus } from "./status.js";
+
+/** Options of `holdfast check failover`. */
+export interface CheckOptions {
+  readonly share: string;
+  readonly runs: number;
+  readonly budget: string;
+  readonly killLeader?: boolean;
+  readonly killOwner?: boolean;
+  readonly data?: string;
+  readonly yes?: boolean;
+}
+
+/** Longest wait for all nodes to be well before one is killed: killed ones have to be started again meanwhile. */
+const WELL_WITHIN_MS = 30_000;
+
+const RUNS_MAX = 1_000;
+
+interface Row {
+  what: string;
+  runs: number;
+  minMs: number | null;
+  p50Ms: number | null;
+  p99Ms: number | null;
+  maxMs: number | null;
+  budgetMs: number;
+  within: boolean;
+}
+
+const ms = (value: number | null) => (value === null ? "-" : value.toFixed(1));
+
+const COLUMNS: readonly Column<Row>[] = [
+  { title: "WHAT", show: (row) => row.what },
+  { title: "RUNS", right: true, show: (row) => String(row.runs) },
+  { title: "MIN ms", right: true, show: (row) => ms(row.minMs) },
+  { title: "P50 ms", right: true, show: (row) => ms(row.p50Ms) },
+  { title: "P99 ms", right: true, show: (row) => ms(row.p99Ms) },
+  { title: "MAX ms", right: true, show: (row) => ms(row.maxMs) },
+  { title: "BUDGET ms", right: true, show: (row) => String(row.budgetMs) },
+  { title: "WITHIN", show: (row) => (row.within ? "yes" : "NO") },
+];
+
+/** `holdfast check failover`: does the harm, measures the pause that a client saw, stops at the first that is too long. */
+export async function checkFailover(context: CliContext, options: CheckOptions): Promise<number> {
+  const budgetMs = parseDuration(options.budget, "--budget");
+  if (options.runs < 1 || options.runs > RUNS_MAX)
+    throw usageError(`--runs ${options.runs} is out of bounds`, `write --runs 1 to --runs ${RUNS_MAX}`);
+  const harms = harmsOf(context, options);
+  const kills = harms.filter((harm) => harm.kills);
+  if (kills.length > 0 && options.yes !== true) await consent(context, kills, options.runs);
+  const probe = await Probe.open(context.endpoints, options.share, context.timeoutMs);
+  const interrupted = () => void probe.close().finally(() => process.exit(130));
+  process.once("SIGINT", interrupted);
+  const rows: Row[] = [];
+  try {
+    for (const harm of harms) {
+      const row = await measure(context, harm, probe, options.runs, budgetMs);
+      rows.push(row);
+      if (!row.within) break;
+    }
+  } finally {
+    process.removeListener("SIGINT", interrupted);
+    await probe.close();
+  }
+  const within = rows.every((row) => row.within);
+  printListing(context, { kind: "FailoverCheck", columns: COLUMNS, rows, extra: { budgetMs, within } });
+  if (kills.length > 0) context.say("nodes were killed. Next: holdfast status shows whether all are back");
+  if (within) return EXIT.ok;
+  context.say(
+    `the budget of ${budgetMs} ms was exceeded; nothing more was done. Next: holdfast failovers, holdfast status -o wide`,
+  );
+  return EXIT.failure;
+}
+
+function harmsOf(context: CliContext, options: CheckOptions): Harm[] {
+  const harms: Harm[] = [moveLeadership(context), moveProbe(context)];
+  if (options.killLeader !== true && options.killOwner !== true) return harms;
+  if (options.data === undefined)
+    throw usageError(
+      "--kill-leader and --kill-owner end processes of this host by their pid files and want --data",
+      "add --data FOLDER, the folder of `holdfast up`",
+    );
+  if (options.killLeader === true) harms.push(killLeader(context, options.data));
+  if (options.killOwner === true) harms.push(killOwner(options.data));
+  return harms;
+}
+
+async function consent(context: CliContext, kills: readonly Harm[], runs: number): Promise<void> {
+  if (process.stdin.isTTY !== true)
+    throw usageError("killing nodes wants consent, and there is nobody to ask", "add --yes");
+  const ask = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    for (const harm of kills) {
+      const answer = await ask.question(
+        `${harm.name} with kill -9, ${runs} time(s), on this cluster? [y/N] `,
+      );
+      if (!/^y(es)?$/i.test(answer.trim()))
+        throw new HoldfastError(ErrorCode.CANCELLED, `${harm.name} was not agreed to; nothing was done`, {
+          next: "leave that option away: planned moves need no consent",
+        });
+    }
+  } finally {
+    ask.close();
+  }
+  context.say("going on");
+}
+
+async function measure(
+  context: CliContext,
+  harm: Harm,
+  probe: Probe,
+  runs: number,
+  budgetMs: number,
+): Promise<Row> {
+  const pauses: number[] = [];
+  let within = true;
+  for (let run = 0; run < runs && within; run++) {
+    if (harm.kills) await allWell(context);
+    const { pauseMs, exceeded } = await probe.during(() => harm.run(probe), budgetMs);
+    pauses.push(Math.round(pauseMs * 10) / 10);
+    within = !exceeded;
+  }
+  const sorted = [...pauses].sort((a, b) => a - b);
+  const at = (q: number) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? null;
+  return {
+    what: harm.name,
+    runs: pauses.length,
+    minMs: at(0),
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    maxMs: at(1),
+    budgetMs,
+    within,
+  };
+}
+
+/** A second node must not be killed while the first is away: that would take the quorum, not measure a failover. */
+async function allWell(context: CliContext): Promise<void> {
+  await pollUntil(
+    "every node is well, before one is killed",
+    WELL_WITHIN_MS,
+    "start what is down (holdfast up --restart does so by itself), see holdfast status",
+    async () => {
+      const rows = await collectStatus(context);
+      return rows.every((row) => row.error === null && row.health === "ok") ? true : undefined;
+    },
+  );
+}

@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
+import { run, TestCluster, until } from "./cluster.js";
+
+interface Document {
+  readonly within: boolean;
+  readonly items: { what: string; runs: number; minMs: number; maxMs: number; within: boolean }[];
+}
+
+describe("holdfast check failover", function () {
+  this.timeout(60_000);
+  let cluster: TestCluster;
+
+  before(async () => {
+    cluster = await TestCluster.start();
+    await until("all are well", 15_000, async () => (await cluster.cli("status")).code === 0);
+  });
+  after(() => cluster?.destroy());
+
+  it("measures planned moves, within its budget, and leaves nothing behind", async () => {
+    const before = await cluster.leader();
+    const result = await cluster.cli("check", "failover", "--runs", "1", "--budget", "5s", "-o", "json");
+    assert.equal(result.code, 0, result.stderr);
+    const document = JSON.parse(result.stdout) as Document;
+    assert.deepEqual(
+      document.items.map((row) => [row.what, row.runs, row.within]),
+      [
+        ["leader move", 1, true],
+        ["transfer", 1, true],
+      ],
+    );
+    for (const row of document.items) assert.ok(row.minMs > 0 && row.minMs <= row.maxMs && row.maxMs < 5_000);
+    assert.notEqual(await cluster.leader(), before, "the leadership was really moved");
+    const [operation] = await cluster.items<{ state: string }>("ops", "list");
+    assert.equal(operation?.state, "done", "the session was really moved");
+    assert.deepEqual(
+      readdirSync(cluster.share).filter((name) => name.includes("check")),
+      [],
+    );
+    assert.deepEqual(await cluster.items("sessions"), []);
+  });
+
+  it("stops at the first pause past the budget, with exit code 1", async () => {
+    // No lease of a dead owner runs out within this: the kill has to exceed it.
+    const args = ["--kill-owner", "--data", cluster.folder, "--yes", "--budget", "400ms", "-o", "json"];
+    const result = await cluster.cli("check", "failover", "--runs", "3", ...args);
+    assert.equal(result.code, 1, result.stderr);
+    assert.match(result.stderr, /the budget of 400 ms was exceeded; nothing more was done/);
+    const document = JSON.parse(result.stdout) as Document;
+    assert.equal(document.within, false);
+    const last = document.items.at(-1);
+    assert.equal(last?.within, false);
+    assert.ok(last.maxMs >= 400);
+    assert.ok(
+      cluster.nodes.filter((node) => !cluster.isRunning(node.name)).length <= 1,
+      "at most one was killed",
+    );
+  });
+
+  it("kills nothing without consent or without a folder", async () => {
+    const running = () => cluster.nodes.filter((node) => cluster.isRunning(node.name)).length;
+    const before = running();
+    const noConsent = await cluster.cli("check", "failover", "--kill-owner", "--data", cluster.folder);
+    assert.equal(noConsent.code, 2);
+    assert.match(noConsent.stderr, /wants consent, and there is nobody to ask\. Next: add --yes/);
+    const noFolder = await run(["check", "failover", "--kill-leader", "--yes"]);
+    assert.equal(noFolder.code, 2);
+    assert.match(noFolder.stderr, /want --data/);
+    assert.equal(running(), before);
+  });
+});
