@@ -1,0 +1,15 @@
+import { leaseCases } from "./cases/lease.js";
+import { lockCases } from "./cases/lock.js";
+import { persistentOpenCases } from "./cases/persistent-open.js";
+import { replayCases } from "./cases/replay.js";
+import { takeoverCases } from "./cases/takeover.js";
+import type { Case } from "./run-cases.js";
+
+/** All cases by the suite whose names they bear. */
+export const GROUPS: Readonly<Record<string, readonly Case[]>> = {
+  "smb2.persistent-open": persistentOpenCases,
+  "smb2.replay": replayCases,
+  "smb2.lock": lockCases,
+  "smb2.lease": leaseCases,
+  "smb2.durable-v2-open, session, application instances": takeoverCases,
+};
