@@ -40,6 +40,21 @@ describe("holdfast check failover", function () {
     assert.deepEqual(await cluster.items("sessions"), []);
   });
 
+  it("explain tells what the check did: a leader that was handed over to, a session that was moved and closed", async () => {
+    const leader = await cluster.cli("explain", "leader");
+    assert.equal(leader.code, 0, leader.stderr);
+    assert.match(leader.stdout, /Its election: the leader before handed over\.\nNext: /);
+    const session = await cluster.cli("explain", "session", "1");
+    assert.equal(session.code, 0, session.stderr);
+    assert.match(
+      session.stdout,
+      /session 1 moved from n\d to n\d: operation .*\n[^]*Session 1 is gone since revision/,
+    );
+    const unknown = await cluster.cli("explain", "session", "999");
+    assert.equal(unknown.code, 1);
+    assert.match(unknown.stderr, /UNKNOWN_SESSION: there is no session 999.*Next: holdfast sessions/);
+  });
+
   it("stops at the first pause past the budget, with exit code 1", async () => {
     // No lease of a dead owner runs out within this: the kill has to exceed it.
     const args = ["--kill-owner", "--data", cluster.folder, "--yes", "--budget", "400ms", "-o", "json"];
