@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { ClusterNode } from "../../src/testing/cluster-world/cluster-node.js";
+import { addressOf, type ClusterNode } from "../../src/testing/cluster-world/cluster-node.js";
 import { ANCHOR, type TortureWorld } from "./world.js";
 
 /** How clients lose their server. */
@@ -25,6 +25,7 @@ export async function failOver(world: TortureWorld, situation: Situation, times:
       assert.equal(session.connected ?? false, false, `${name} is away`);
       assert.equal(session.epoch, (epochs[i] ?? 0) + (situation === "connection lost" ? 0 : 1), name);
     });
+    leadToOwner(world);
     for (const { gate } of world.librarySessions) gate.reopen();
     if (round === times) return;
     await Promise.all(world.holders.map((client) => client.backWithHandles()));
@@ -32,6 +33,13 @@ export async function failOver(world: TortureWorld, situation: Situation, times:
       world.librarySessions.every(({ session }) => session.address !== ""),
     );
   }
+}
+
+// A session settles wherever its client arrives; to lose one server together, all arrive at their present owner.
+function leadToOwner(world: TortureWorld): void {
+  const at = (id: number): string => addressOf(world.node(world.state.session(id)?.owner ?? "")?.id ?? 0);
+  for (const { gate, sessionId } of world.holders) gate.only = at(sessionId);
+  for (const { gate, session } of world.librarySessions) gate.only = at(session.id);
 }
 
 function cutOff(world: TortureWorld): void {

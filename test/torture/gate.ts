@@ -8,6 +8,8 @@ export class Gate {
   readonly network: ClientNetwork;
   private readonly open = new Set<ClientStream<v1.IFileRequest>>();
   private away = false;
+  /** The one address that is let through; null: all. */
+  only: string | null = null;
 
   constructor(
     private readonly sim: Simulation,
@@ -44,7 +46,7 @@ export class Gate {
       await new Promise<void>((go) => this.sim.after(1_000, go));
       throw new HoldfastError(ErrorCode.SERVER_UNAVAILABLE, `${address}: the client is cut off`);
     };
-    if (this.away) return refuse();
+    if (this.away || (this.only !== null && this.only !== address)) return refuse();
     stream = await inner.openFileStream(address, timeoutMs, {
       onMessage: (message) => events.onMessage(message),
       onClosed: (reason) => {
