@@ -123,18 +123,26 @@ function appendCall(core: NodeCore, call: Call, handle: OpenHandle, data: Uint8A
   needAccess(handle, access.writeData | access.appendData, "append to");
   return onHandle(core, call, handle, { modifying: true, recorded: true }, () => {
     const turn = handle.openFile.appends.then(() =>
-      queued(core, data.length, () => effectCall(core, call, () => appendWish(core, handle, data))),
+      queued(core, data.length, () =>
+        effectCall(core, call, (seenRevision) => appendWish(core, handle, data, seenRevision)),
+      ),
     );
     handle.openFile.appends = turn.catch(() => {});
     return turn;
   });
 }
 
-async function appendWish(core: NodeCore, handle: OpenHandle, data: Uint8Array): Promise<EffectWish> {
+async function appendWish(
+  core: NodeCore,
+  handle: OpenHandle,
+  data: Uint8Array,
+  seenRevision: number,
+): Promise<EffectWish> {
   const { size } = await (await descriptor(core, handle)).stat();
   checkLocks(handle, size, data.length, true);
   return {
     kind: v1.EffectKind.EFFECT_APPEND,
+    seenRevision,
     handle,
     share: handle.share,
     path: handle.path,

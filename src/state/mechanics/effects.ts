@@ -13,7 +13,7 @@ import { type Actor, breakLeases, breakOne, isOwn } from "./breaks.js";
 import { effectBefore, effectText } from "./effect-conflicts.js";
 import { addEffect } from "./effect-rows.js";
 import { absentHolders, type Aspirant, holdersOf, shareModes, type Step, waitingText } from "./holders.js";
-import { changedSince } from "./names.js";
+import { appendMark, changedSince } from "./names.js";
 import { byHandleId } from "./order.js";
 import { park } from "./parking.js";
 
@@ -68,9 +68,12 @@ function observationProblem(tx: Tx, effect: v1.IEffectRecord): v1.ICommandResult
   if (seen === 0 || mutant.staleObservationAccepted) return null;
   const share = effect.share ?? "";
   const paths = [effect.path ?? "", effect.targetPath ?? ""].filter((path) => path !== "");
+  if (effect.kind === v1.EffectKind.EFFECT_APPEND) paths.push(appendMark(effect.fileId ?? ""));
   const changed = paths.find((path) => changedSince(tx, share, path, seen));
   if (changed === undefined) return null;
-  return fail(ErrorCode.NOT_READY, `${share}:${changed} changed meanwhile`, { retryAfterMs: 1 });
+  return fail(ErrorCode.NOT_READY, `${share}:${effect.path || changed} changed meanwhile`, {
+    retryAfterMs: 1,
+  });
 }
 
 function parkEffect(tx: Tx, attempt: EffectAttempt, waitsFor: string): v1.ICommandResult {

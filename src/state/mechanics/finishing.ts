@@ -9,7 +9,7 @@ import { breakDirectory } from "./breaks.js";
 import { buryTombstone } from "./closing.js";
 import { handleOfEffect } from "./effects.js";
 import { dropEffect } from "./effect-rows.js";
-import { noteNameChange } from "./names.js";
+import { appendMark, noteNameChange } from "./names.js";
 import { completeOpen } from "./opening.js";
 import { byHandleId } from "./order.js";
 import { settle } from "./reply-cache.js";
@@ -102,12 +102,16 @@ function plainDone(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICo
  * them would find the file grown when its turn comes, and of N that wait all but one would have to start over.
  */
 function finishAppend(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  // Whoever looked at the end of the file before this append stood there must look again: given the same offset, and dead
+  // before it wrote, it would have its "incomplete" append taken back by cutting this one off.
+  noteNameChange(tx, effect.r.share, appendMark(effect.r.fileId), false);
   for (const pending of tx.store.pending.ofFile(effect.r.share, effect.r.fileId)) {
     const command = v1.Command.decode(pending.r.command);
     const waiting = command.beginEffect?.effect;
     if (waiting?.kind !== v1.EffectKind.EFFECT_APPEND) continue;
     waiting.offset = outcome.size ?? 0;
     waiting.sizeBefore = outcome.size ?? 0;
+    waiting.begunRevision = tx.revision;
     pending.r.command = v1.Command.encode(command).finish();
     tx.store.touch(pending);
   }

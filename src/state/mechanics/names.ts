@@ -24,3 +24,8 @@ export function changedSince(tx: Tx, share: string, path: string, revision: numb
   if (revision < tx.store.cluster.r.nameChangeFloor) return true;
   return tx.store.names.latestAt(share, path) > revision;
 }
+
+/** Stands in the ring of name changes for the end of a file that an append has moved. No path holds a NUL. */
+export function appendMark(fileId: string): string {
+  return `\0end-of-file:${fileId}`;
+}
