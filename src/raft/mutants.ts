@@ -1,3 +1,5 @@
+import { makeMutants, type MutantList } from "../mutants/switches.js";
+
 /**
  * Planted bugs, one switch each: the verification of the verification. All are off, and production code has no way to
  * turn them on (this file is not exported from the package entry). A runner of tests turns one on, and the simulator or
@@ -51,40 +53,21 @@ const DESCRIPTIONS = {
   windowInMessagesOnly: ["L14", "the append window is not bounded in bytes"],
   fullWindowSilence: ["L15", "nothing is sent to a peer whose append window is full"],
   uncommittedUnbounded: ["L17", "a leader without a quorum appends without bound"],
-} as const satisfies Record<string, readonly [lesson: string, description: string]>;
+} as const satisfies MutantList;
 
 /** Name of a planted bug. */
 export type MutantName = keyof typeof DESCRIPTIONS;
 
-/** One planted bug, for a runner that enumerates them. */
-export interface MutantInfo {
-  readonly name: MutantName;
-  /** The lesson of raft.md 1.4 that it violates. */
-  readonly lesson: string;
-  readonly description: string;
-}
-
-const NAMES = Object.keys(DESCRIPTIONS) as MutantName[];
+const MADE = makeMutants(DESCRIPTIONS);
 
 /** All planted bugs of the core. */
-export const MUTANTS: readonly MutantInfo[] = NAMES.map((name) => ({
-  name,
-  lesson: DESCRIPTIONS[name][0],
-  description: DESCRIPTIONS[name][1],
-}));
+export const MUTANTS = MADE.list;
 
-/** The switches, read by the core at the dangerous places. Only `setMutant` writes them. */
-export const mutant: Record<MutantName, boolean> = Object.seal(
-  Object.fromEntries(NAMES.map((name) => [name, false])) as Record<MutantName, boolean>,
-);
+/** The switches, read at the dangerous places. */
+export const mutant: Record<MutantName, boolean> = MADE.switches;
 
 /** Test hook: plants or removes one bug, in this process, for every member. */
-export function setMutant(name: MutantName, on: boolean): void {
-  if (!(name in DESCRIPTIONS)) throw new RangeError(`no mutant named ${name}`);
-  mutant[name] = on;
-}
+export const setMutant = MADE.plant;
 
 /** Test hook: removes all planted bugs. */
-export function clearMutants(): void {
-  for (const name of NAMES) mutant[name] = false;
-}
+export const clearMutants = MADE.clear;

@@ -1,3 +1,5 @@
+import { makeMutants, type MutantList } from "../mutants/switches.js";
+
 /**
  * Planted bugs of the domain, one switch each: the verification of the verification. All are off, and production code
  * has no way to turn them on (this file is not exported from the package entry). A runner of tests turns one on, and a
@@ -40,40 +42,21 @@ const DESCRIPTIONS = {
   effectNotHandedOver: ["C4", "unresolved effects stay with a dead owner"],
   rendezvousByMember: ["H 18", "the new owner depends on something that differs between members"],
   appInstanceVersionIgnored: ["D3", "an application instance with an old version takes the file over"],
-} as const satisfies Record<string, readonly [section: string, description: string]>;
+} as const satisfies MutantList;
 
 /** Name of a planted bug. */
 export type MutantName = keyof typeof DESCRIPTIONS;
 
-/** One planted bug, for a runner that enumerates them. */
-export interface MutantInfo {
-  readonly name: MutantName;
-  /** The section of semantics.md that it violates. */
-  readonly section: string;
-  readonly description: string;
-}
-
-const NAMES = Object.keys(DESCRIPTIONS) as MutantName[];
+const MADE = makeMutants(DESCRIPTIONS);
 
 /** All planted bugs of the domain. */
-export const MUTANTS: readonly MutantInfo[] = NAMES.map((name) => ({
-  name,
-  section: DESCRIPTIONS[name][0],
-  description: DESCRIPTIONS[name][1],
-}));
+export const MUTANTS = MADE.list;
 
-/** The switches, read at the dangerous places. Only `setMutant` writes them. */
-export const mutant: Record<MutantName, boolean> = Object.seal(
-  Object.fromEntries(NAMES.map((name) => [name, false])) as Record<MutantName, boolean>,
-);
+/** The switches, read at the dangerous places. */
+export const mutant: Record<MutantName, boolean> = MADE.switches;
 
 /** Test hook: plants or removes one bug, in this process, for every member. */
-export function setMutant(name: MutantName, on: boolean): void {
-  if (!(name in DESCRIPTIONS)) throw new RangeError(`no mutant named ${name}`);
-  mutant[name] = on;
-}
+export const setMutant = MADE.plant;
 
 /** Test hook: removes all planted bugs. */
-export function clearMutants(): void {
-  for (const name of NAMES) mutant[name] = false;
-}
+export const clearMutants = MADE.clear;

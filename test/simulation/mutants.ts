@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { type FilenodeMutant, filenodeMutants } from "../../src/filenode/mutants.js";
+import { FILENODE_MUTANTS, setFilenodeMutant } from "../../src/filenode/mutants.js";
+import type { MutantInfo } from "../../src/mutants/switches.js";
 import * as raft from "../../src/raft/mutants.js";
 import * as state from "../../src/state/mutants.js";
 import { runOracle } from "../oracle/oracle.js";
@@ -37,41 +38,26 @@ export interface Killed {
 
 /** Everything that can be planted. */
 export function allMutants(): Mutant[] {
-  return [...raftMutants(), ...stateMutants(), ...fileNodeMutants()];
+  const core = { worlds: [coreWorld], oracle: true };
+  const product = { worlds: [clusterWorld], oracle: false };
+  return [
+    ...listed(raft.MUTANTS, raft.setMutant, core),
+    ...listed(state.MUTANTS, state.setMutant, product),
+    ...listed(FILENODE_MUTANTS, setFilenodeMutant, product),
+  ];
 }
 
-function raftMutants(): Mutant[] {
-  return raft.MUTANTS.map(({ name, lesson, description }) => ({
+function listed<Name extends string>(
+  list: readonly MutantInfo<Name>[],
+  plant: (name: Name, on: boolean) => void,
+  seenBy: Pick<Mutant, "worlds" | "oracle">,
+): Mutant[] {
+  return list.map(({ name, rule, description }) => ({
     name,
-    lesson,
+    lesson: rule,
     description,
-    worlds: [coreWorld],
-    oracle: true,
-    plant: (on: boolean) => raft.setMutant(name, on),
-  }));
-}
-
-function stateMutants(): Mutant[] {
-  return state.MUTANTS.map(({ name, section, description }) => ({
-    name,
-    lesson: section,
-    description,
-    worlds: [clusterWorld],
-    oracle: false,
-    plant: (on: boolean) => state.setMutant(name, on),
-  }));
-}
-
-function fileNodeMutants(): Mutant[] {
-  return (Object.keys(filenodeMutants) as FilenodeMutant[]).map((name) => ({
-    name,
-    lesson: "files",
-    description: "see src/filenode/mutants.ts",
-    worlds: [clusterWorld],
-    oracle: false,
-    plant: (on: boolean) => {
-      filenodeMutants[name] = on;
-    },
+    ...seenBy,
+    plant: (on) => plant(name, on),
   }));
 }
 
