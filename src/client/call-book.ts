@@ -8,7 +8,7 @@ import { Lanes } from "./lanes.js";
 import type { FileLink } from "./link.js";
 import { type Outcome, Outcomes, unknownOutcome } from "./outcomes.js";
 import type { ClientSettings } from "./options.js";
-import { nodeIsUnwell, reactionTo } from "./retry.js";
+import { leavesOpen, nodeIsUnwell, reactionTo } from "./retry.js";
 import { SlotTable } from "./slots.js";
 
 /** What the book of calls asks of the session around it. */
@@ -197,7 +197,7 @@ export class CallBook {
     const request = call.slot === null ? null : { slot: call.slot.index, sequence: call.slot.sequence };
     const context: v1.ICallContext = { channelSequence: this.channelSequence };
     if (request !== null && !call.abandoned) context.request = request;
-    if (call.uncertain) context.replay = true;
+    if (call.uncertain || call.repeated) context.replay = true;
     const left = call.deadlineAtMs - this.#runtime.clock.monotonicMs();
     const frame = call.abandoned
       ? { id: call.id, context, resolve: { request } }
@@ -237,7 +237,9 @@ export class CallBook {
     if (error.code === ErrorCode.DEADLINE_EXCEEDED && call.spec.repeatable)
       return this.#settle(call, unknownOutcome("", error.message));
     const reaction = reactionTo(error.code);
-    if (error.code === ErrorCode.OUTCOME_UNKNOWN) call.uncertain = true;
+    if (leavesOpen(error.code)) call.uncertain = true;
+    // Sent again under the same id it may meet what it did itself: a name that is gone, or there already.
+    if (reaction === "again" || reaction === "elsewhere") call.repeated = true;
     switch (reaction) {
       case "again":
         return this.#unwell(error)
@@ -313,6 +315,7 @@ export class CallBook {
     if (call.slot === null) return;
     this.#slots.release(call.slot, call.spec.blocking === true);
     call.slot = null;
+    call.repeated = false;
   }
 
   #pause(call: Call, atLeastMs: number): void {

@@ -43,8 +43,10 @@ export class Call {
   stage: CallStage = "queued";
   slot: Slot | null = null;
   sends = 0;
-  /** An attempt of it was lost without an answer: it may have happened. */
+  /** An attempt of it was lost without an answer, or with one that leaves it open: it may have happened. */
   uncertain = false;
+  /** It goes out again under the id under which a node has refused it: a repeat, as far as that node can tell. */
+  repeated = false;
   /** Its caller was told that the outcome is unknown; it is only followed up. */
   abandoned = false;
   /** A cancel was sent, and the answer to it is awaited. */

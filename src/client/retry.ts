@@ -4,7 +4,7 @@ import { ErrorCode } from "../wire/errors.js";
  * What the library does about an error answer by itself (semantics.md G).
  *
  * - `settle`: the caller gets it.
- * - `again`: the same call under the same id, here, after a pause. Decided before the log, so it uses up nothing.
+ * - `again`: the same call under the same id, here, after a pause, marked as a repeat. It uses up nothing.
  * - `again-new`: the call was refused for the moment; asked again later under a new id.
  * - `elsewhere`: this node is the wrong one: find the right one, then send again under the same id.
  * - `reclaim`: the handle's volatile id may be out of date: reconnect the handle once, then send again.
@@ -37,6 +37,14 @@ const REACTIONS = new Map<ErrorCode, Reaction>([
 /** The library's reaction to an error answer of a call. */
 export function reactionTo(code: ErrorCode): Reaction {
   return REACTIONS.get(code) ?? "settle";
+}
+
+/**
+ * Refusals that may come after the deed: a node looks at its lease and its ownership before it starts, and once more
+ * before it answers (design section 5).
+ */
+export function leavesOpen(code: ErrorCode): boolean {
+  return code === ErrorCode.OUTCOME_UNKNOWN || code === ErrorCode.LEASE_LOST || code === ErrorCode.NOT_OWNER;
 }
 
 /** Codes by which a node says that it cannot serve sessions now; when they last, another node is tried. */

@@ -186,6 +186,29 @@ describe(`client: failover (SEED=${SEED})`, () => {
     assert.equal(cluster.effects.filter((effect) => effect.startsWith("append")).length, 1);
   });
 
+  it("marks the repeat of a call that a node refused: the refusal may have come after the deed", async () => {
+    const { world, cluster, handle } = await opened();
+    let refusals = 1;
+    cluster.interfere = (request) =>
+      request.write && refusals-- > 0 ? refuse(ErrorCode.LEASE_LOST, "no lease") : null;
+    await world.settle(handle.append(text("x")));
+    const writes = cluster.requests("write").map((seen) => seen.request.context);
+    assert.deepEqual(writes[1]?.request, writes[0]?.request);
+    assert.deepEqual(
+      writes.map((context) => context?.replay),
+      [false, true],
+    );
+  });
+
+  it("says unknown when a node lost its lease over a call and the deadline passed", async () => {
+    const { world, cluster, handle } = await opened({}, 1);
+    cluster.interfere = (request) => (request.write ? refuse(ErrorCode.LEASE_LOST, "no lease") : null);
+    await assert.rejects(
+      world.settle(handle.append(text("x"), { deadlineMs: 300 })),
+      (error: HoldfastError) => error.code === ErrorCode.OUTCOME_UNKNOWN,
+    );
+  });
+
   it("leaves a node that keeps saying that it lost its lease", async () => {
     const { world, cluster, session, handle } = await opened();
     cluster.interfere = (request, node) =>

@@ -10,6 +10,7 @@ const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
   [42, "the same, after a planned change of leader"],
   [22, "an append that was taken back was taken back again, over an acknowledged one"],
   [436, "an append that died before it wrote was taken back over one that was acknowledged"],
+  [493, "a removal was carried out and answered with: nothing stands there"],
   [171, "an append whose outcome could not be recorded was written a second time"],
 ];
 
