@@ -1,14 +1,14 @@
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { FileChannel, PeerInfo } from "./api.js";
-import { checkTakesSessions, openSession, resumeSession, sessionInfo } from "./calls/attach.js";
+import { bindChannel, checkTakesSessions, openSession, resumeSession, sessionInfo } from "./calls/attach.js";
 import { type Call, cancelParked, type Reply } from "./calls/call.js";
 import { dispatch } from "./calls/dispatch.js";
 import type { NodeCore } from "./core.js";
 import { sameBytes } from "./ids.js";
 import type { OwnedSession } from "./sessions.js";
 
-/** One client connection: a session is attached to at most one of them at a time. */
+/** One client connection. It serves one session; a session has one channel or several, all of them equal. */
 export class Channel implements FileChannel {
   private owned: OwnedSession | null = null;
   private readonly calls = new Map<number, Call>();
@@ -41,9 +41,9 @@ export class Channel implements FileChannel {
     this.closed = true;
     this.onClosed(this);
     const session = this.owned;
-    if (session === null || session.channel !== this.id) return;
-    session.channel = 0;
-    void this.disconnect(session);
+    if (session === null || !session.channels.delete(this.id)) return;
+    // With another channel left nothing happens to the session: what ran here ends, and its answers are asked for again there.
+    if (session.channels.size === 0) void this.disconnect(session);
   }
 
   // Said only once nothing of the session runs here: then its client may go elsewhere. Best effort: a node that dies says
@@ -51,7 +51,7 @@ export class Channel implements FileChannel {
   private async disconnect(session: OwnedSession): Promise<void> {
     const connection = session.record.connection ?? 0;
     await session.running.drained();
-    if (session.gone || session.channel !== 0) return;
+    if (session.gone || session.channels.size > 0) return;
     await this.core.options.coordinator.execute({
       disconnectSession: { fence: session.fence(), connection },
     });
@@ -84,19 +84,19 @@ export class Channel implements FileChannel {
         ErrorCode.INVALID_ARGUMENT,
         "this stream has a session already; open another stream",
       );
-    const context = request.resume?.context;
-    if (!request.open && !context)
-      throw new HoldfastError(
-        ErrorCode.INVALID_ARGUMENT,
-        "attach names neither a new session nor an old one",
-      );
-    const session = request.open
-      ? await openSession(this.core, this.peer, request.open)
-      : await resumeSession(this.core, this.peer, context ?? {});
+    const session = await this.sessionOf(request);
     if (this.closed) throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
+    if (!request.bind) session.channels.clear();
     this.owned = session;
-    session.channel = this.id;
+    session.channels.add(this.id);
     return { session: await sessionInfo(this.core, session) };
+  }
+
+  private async sessionOf(request: v1.IAttachRequest): Promise<OwnedSession> {
+    if (request.open) return openSession(this.core, this.peer, request.open);
+    if (request.resume) return resumeSession(this.core, this.peer, request.resume.context ?? {});
+    if (request.bind) return bindChannel(this.core, this.peer, request.bind.context ?? {});
+    throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, "attach names neither a new session nor an old one");
   }
 
   // The session must be this stream's and still be served here; a unary call proves that it may use it.
@@ -108,7 +108,7 @@ export class Channel implements FileChannel {
       });
     if (session.gone)
       throw new HoldfastError(ErrorCode.NOT_OWNER, `session ${session.id} has left this node`);
-    if (session.channel !== this.id)
+    if (!session.channels.has(this.id))
       throw new HoldfastError(
         ErrorCode.CANCELLED,
         `session ${session.id} was taken up on another connection`,

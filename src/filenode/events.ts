@@ -1,6 +1,5 @@
 import { HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
-import type { Channel } from "./channel.js";
 import type { NodeCore } from "./core.js";
 import { dropHandle } from "./handles.js";
 import { idKey, sameBytes } from "./ids.js";
@@ -17,10 +16,9 @@ const ABANDONED_MS = 1000;
 /** What events need besides the core. */
 export interface EventsEnv {
   readonly core: NodeCore;
-  channelOf(session: OwnedSession): Channel | undefined;
+  /** Sends a notice to every channel of the session's client; false when it has none here. */
+  notify(session: OwnedSession, notice: v1.INotice): boolean;
   sweep(): void;
-  /** Ends a client connection with a last notice. */
-  dismiss(session: OwnedSession, notice: v1.INotice): void;
 }
 
 /** Takes in what the state tells this node, in order. */
@@ -167,7 +165,7 @@ function leaseBreak(env: EventsEnv, event: v1.IEvent): void {
   for (const session of env.core.sessions.values()) {
     if (event.sessionId ? session.id !== event.sessionId : idKey(session.record.clientGuid) !== guid)
       continue;
-    env.channelOf(session)?.notify({ id: 0, notice: { leaseBreak: notice } });
+    env.notify(session, { leaseBreak: notice });
   }
 }
 
@@ -202,10 +200,10 @@ function sessionMoved(env: EventsEnv, record: v1.ISessionRecord): void {
 }
 
 async function moveNotice(env: EventsEnv, session: OwnedSession, owner: string): Promise<void> {
-  if (env.channelOf(session) === undefined) return;
+  if (session.channels.size === 0) return;
   const answer = await env.core.options.coordinator.query({ stale: true, nodes: {} });
   const node = (answer.nodes ?? []).find((record) => record.name === owner);
-  env.dismiss(session, {
+  env.notify(session, {
     moveTo: { node: owner, grpcAddress: node?.grpcAddress ?? "", httpAddress: node?.httpAddress ?? "" },
   });
 }
@@ -214,7 +212,7 @@ function sessionEnded(env: EventsEnv, event: v1.IEvent): void {
   const session = env.core.sessions.get(event.sessionId ?? event.session?.id ?? 0);
   if (session === undefined) return;
   dropSession(env.core, session);
-  env.dismiss(session, { closing: event.text ?? "the session ended" });
+  env.notify(session, { closing: event.text ?? "the session ended" });
   void endOrphans(env.core, session.id);
 }
 
@@ -234,5 +232,5 @@ function handleClosed(env: EventsEnv, event: v1.IEvent): void {
   const handle = session?.handles.get(idKey(event.handleId));
   if (session === undefined || handle === undefined) return;
   dropHandle(env.core, handle);
-  env.channelOf(session)?.notify({ id: 0, notice: { handleClosed: event.handleId ?? null } });
+  env.notify(session, { handleClosed: event.handleId ?? null });
 }

@@ -63,8 +63,8 @@ export class FileNodeImpl implements FileNode, EventsEnv {
   }
 
   channelOfSession(sessionId: number): FileChannel | undefined {
-    const session = this.core.sessions.get(sessionId);
-    return session === undefined ? undefined : this.channelOf(session);
+    for (const id of this.core.sessions.get(sessionId)?.channels ?? []) return this.channels.get(id);
+    return undefined;
   }
 
   async stop(): Promise<void> {
@@ -82,12 +82,9 @@ export class FileNodeImpl implements FileNode, EventsEnv {
     for (const channel of [...this.channels.values()]) channel.close();
   }
 
-  channelOf(session: OwnedSession): Channel | undefined {
-    return this.channels.get(session.channel);
-  }
-
-  dismiss(session: OwnedSession, notice: v1.INotice): void {
-    this.channelOf(session)?.notify({ id: 0, notice });
+  notify(session: OwnedSession, notice: v1.INotice): boolean {
+    for (const id of session.channels) this.channels.get(id)?.notify({ id: 0, notice });
+    return session.channels.size > 0;
   }
 
   // Without what it owns a node serves nobody whom it inherited: it asks until it is told.
@@ -145,9 +142,8 @@ export class FileNodeImpl implements FileNode, EventsEnv {
 
   private dropAll(reason: string): void {
     for (const session of [...this.core.sessions.values()]) {
-      const channel = this.channelOf(session);
       dropSession(this.core, session);
-      channel?.notify({ id: 0, notice: { closing: reason } });
+      this.notify(session, { closing: reason });
     }
   }
 

@@ -12,6 +12,8 @@ export const filenodeLimits = {
   openFilesMax: 4096,
   /** Calls of one client connection under way at once. */
   callsPerChannelMax: 1024,
+  /** Channels of one session: what a client may hold of sockets here. */
+  channelsPerSessionMax: 32,
   /** Looks at the file system again when the open table says that an observation was overtaken. */
   observationTriesMax: 8,
   /** Folders listed and entries looked at together. */

@@ -75,8 +75,8 @@ export class OwnedSession {
   readonly handles = new Map<string, OpenHandle>();
   /** Resolves when what was inherited is resolved: before that nobody gets at the session (semantics.md C5). */
   ready: Promise<void> = Promise.resolve();
-  /** The client's connection, as the file node's channels see it; zero: none. */
-  channel = 0;
+  /** Channels that serve it (semantics.md H 26), oldest first. Empty: its client is away. */
+  readonly channels = new Set<number>();
   readonly running = new Running();
   /** Operation that is about to move the session away; empty: none. New calls are refused meanwhile. */
   frozenBy = "";

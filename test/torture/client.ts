@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { ClientStream } from "../../src/client/index.js";
 import { ErrorCode, v1 } from "../../src/client/index.js";
+import type { Gate } from "./gate.js";
 import type { TortureWorld } from "./world.js";
 
 /** Lease bits by their usual letters. */
@@ -41,20 +42,25 @@ export class TortureClient {
   readonly notices: v1.INotice[] = [];
   /** Handles that a failover in between has to bring back. */
   readonly held: Held[] = [];
-  readonly gate;
+  readonly gate: Gate;
   private stream: ClientStream<v1.IFileRequest> | null = null;
   private readonly waiting = new Map<number, (response: v1.IFileResponse) => void>();
-  private readonly sequences = new Map<number, number>();
+  private sequences = new Map<number, number>();
   private nextId = 1;
 
   constructor(
     readonly world: TortureWorld,
     readonly name: string,
     readonly clientGuid: Uint8Array,
-    principal: string,
+    private readonly principal: string,
     private readonly addresses: readonly string[],
+    sibling: TortureClient | null = null,
   ) {
-    this.gate = world.gate(principal);
+    this.gate = sibling?.gate ?? world.gate(principal);
+    if (sibling === null) return;
+    this.info = sibling.info;
+    this.channelSequence = sibling.channelSequence;
+    this.sequences = sibling.sequences;
   }
 
   get sessionId(): number {
@@ -84,6 +90,37 @@ export class TortureClient {
   async backWithHandles(): Promise<void> {
     await this.back();
     for (const held of this.held) await this.resume(held);
+  }
+
+  /**
+   * One more connection of the same session, bound to it at `address`, by default where the session is. What binding
+   * says may be changed; a refusal is thrown as its code's name.
+   */
+  async bind(more: Partial<v1.ICallContext> = {}, choices: Binding = {}): Promise<TortureClient> {
+    const { addresses, principal } = this;
+    const sibling = choices.principal === undefined ? this : null;
+    const name = `${this.name}+`;
+    const channel = new TortureClient(
+      this.world,
+      name,
+      this.clientGuid,
+      choices.principal ?? principal,
+      addresses,
+      sibling,
+    );
+    const address = choices.address ?? this.info.owner?.grpcAddress ?? "";
+    assert(await channel.dial(address), `${name} does not reach ${address}`);
+    const response = await channel.ask({ attach: { bind: { context: { ...this.context(), ...more } } } });
+    if (response.error) throw new Error(ErrorCode[response.error.code ?? 0]);
+    channel.info = response.session ?? {};
+    return channel;
+  }
+
+  /** This connection breaks; others of the session stay. */
+  hangUp(): void {
+    this.stream?.close();
+    this.stream = null;
+    this.hungUp("the client hung up");
   }
 
   context(): v1.ICallContext {
@@ -263,6 +300,12 @@ export class TortureClient {
   get breaks(): v1.ILeaseBreak[] {
     return this.notices.flatMap(({ leaseBreak }) => (leaseBreak ? [leaseBreak] : []));
   }
+}
+
+/** Where and as whom a channel is bound. */
+export interface Binding {
+  readonly address?: string;
+  readonly principal?: string;
 }
 
 /** How a range is locked. */

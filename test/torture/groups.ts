@@ -1,3 +1,4 @@
+import { channelCases } from "./cases/channels.js";
 import { leaseCases } from "./cases/lease.js";
 import { lockCases } from "./cases/lock.js";
 import { persistentOpenCases } from "./cases/persistent-open.js";
@@ -10,6 +11,7 @@ export const GROUPS: Readonly<Record<string, readonly Case[]>> = {
   "smb2.persistent-open": persistentOpenCases,
   "smb2.replay": replayCases,
   "smb2.lock": lockCases,
+  "smb2.session.bind, several channels of one session": channelCases,
   "smb2.lease": leaseCases,
   "smb2.durable-v2-open, session, application instances": takeoverCases,
 };

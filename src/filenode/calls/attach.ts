@@ -3,6 +3,7 @@ import type { v1 } from "../../wire/index.js";
 import { limits } from "../../wire/limits.js";
 import type { PeerInfo } from "../api.js";
 import type { NodeCore } from "../core.js";
+import { sameBytes } from "../ids.js";
 import { loadSession } from "../load-session.js";
 import { OwnedSession } from "../sessions.js";
 
@@ -74,7 +75,7 @@ export async function resumeSession(
   const id = context.sessionId ?? 0;
   const known = core.sessions.get(id);
   if (known !== undefined) {
-    known.channel = 0;
+    known.channels.clear();
     await within(core, known.running.drained(), "older calls of the session still run");
     await within(core, known.ready, "what the old owner left is still being resolved");
   }
@@ -94,6 +95,54 @@ export async function resumeSession(
   const session = loadSession(core, record);
   await within(core, session.ready, "what the old owner left is still being resolved");
   return session;
+}
+
+/**
+ * A further channel of a session that is connected here (semantics.md H 26). Whoever binds proves what whoever resumes
+ * proves, under the principal of the session; nothing of it is state, so nothing is logged.
+ */
+export async function bindChannel(
+  core: NodeCore,
+  peer: PeerInfo,
+  context: v1.ICallContext,
+): Promise<OwnedSession> {
+  checkVersion(context.protocolVersion);
+  checkTakesSessions(core);
+  const id = context.sessionId ?? 0;
+  const session = core.sessions.get(id) ?? (await notHere(core, id));
+  if (session.channels.size === 0)
+    throw new HoldfastError(ErrorCode.PRECONDITION_FAILED, `session ${id} has no channel at ${core.node}`, {
+      next: "resume the session on this stream",
+    });
+  // Complete, token and all: it was answered to the client that is connected here.
+  const { record } = session;
+  const isClient =
+    record.principal === peer.principal &&
+    sameBytes(record.resumeToken, context.resumeToken) &&
+    sameBytes(record.clientGuid, checkGuid(context.clientGuid, "client guid"));
+  if (!isClient)
+    throw new HoldfastError(ErrorCode.ACCESS_DENIED, `session ${id} belongs to another principal or client`);
+  core.admit(session);
+  if (session.channels.size >= core.limits.channelsPerSessionMax)
+    throw new HoldfastError(
+      ErrorCode.LIMIT_EXCEEDED,
+      `session ${id} has ${session.channels.size} channels, which is the limit`,
+    );
+  return session;
+}
+
+/** Says where a session is that this node does not serve. */
+async function notHere(core: NodeCore, id: number): Promise<never> {
+  const answer = await core.options.coordinator.query({ stale: true, sessionId: id });
+  const record = answer.sessions?.[0];
+  if (record === undefined)
+    throw new HoldfastError(ErrorCode.UNKNOWN_SESSION, `session ${id} is unknown, expired or closed`, {
+      next: "open a new session",
+    });
+  throw new HoldfastError(ErrorCode.NOT_OWNER, `session ${id} is owned by ${record.owner}`, {
+    owner: { node: record.owner ?? "" },
+    epoch: record.epoch ?? 0,
+  });
 }
 
 async function within(core: NodeCore, wait: Promise<void>, why: string): Promise<void> {
@@ -133,5 +182,6 @@ export async function sessionInfo(core: NodeCore, session: OwnedSession): Promis
     chunkBytesMax: limits.chunkBytesMax,
     shares: [...core.options.shares.keys()],
     connection: record.connection ?? 0,
+    channels: session.channels.size,
   };
 }
