@@ -19,6 +19,8 @@ export interface AttemptOptions {
   readonly first: v1.IFileRequest;
   /** An open link to go on with instead of dialling. */
   readonly link?: FileLink;
+  /** Dials over a connection that no other stream shares. */
+  readonly ownConnection?: boolean;
 }
 
 /**
@@ -62,7 +64,8 @@ export class LinkAttempt implements Attempt {
 
   #dial(network: ClientNetwork): void {
     const { address, timeoutMs } = this.#options;
-    FileLink.open(network, address, timeoutMs, this.#receiver()).then(
+    const own = this.#options.ownConnection === true;
+    FileLink.open(network, address, timeoutMs, this.#receiver(), own).then(
       (link) => {
         if (this.#over) link.close();
         else this.#exchange(link);

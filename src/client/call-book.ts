@@ -19,6 +19,12 @@ export interface CallBookOwner {
   reclaim(call: Call, done: (ok: boolean) => void): void;
 }
 
+/** A frame of the library's own that waits for its answer. */
+interface Express {
+  readonly answered: (response: v1.IFileResponse) => void;
+  readonly link: FileLink;
+}
+
 /** Payload bytes on the wire at once; the next call waits. Bounds memory and keeps pings from queueing behind data. */
 const BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024;
 /** How long a node may answer "not now" to everything before another one is looked for. */
@@ -40,7 +46,7 @@ export class CallBook {
   readonly #owner: CallBookOwner;
   readonly #lanes = new Lanes();
   readonly #sent = new Map<number, Call>();
-  readonly #express = new Map<number, (response: v1.IFileResponse) => void>();
+  readonly #express = new Map<number, Express>();
   readonly #deadlines: Deadlines;
   readonly outcomes: Outcomes;
   #slots = new SlotTable(0);
@@ -48,7 +54,8 @@ export class CallBook {
   #replays: Call[] = [];
   readonly #pausing = new Set<Call>();
   readonly #awaitingReclaim = new Set<Call>();
-  #link: FileLink | null = null;
+  /** The channels of the session, oldest first; empty while there is none. */
+  #links: FileLink[] = [];
   #flowing = false;
   #nextId = FIRST_CALL_ID;
   #bytesInFlight = 0;
@@ -97,8 +104,25 @@ export class CallBook {
 
   /** A link is attached: only express frames may pass until `flow`. */
   linkUp(link: FileLink): void {
-    this.#link = link;
+    this.#links = [link];
     this.#unwellSinceMs = null;
+  }
+
+  /** A further channel. */
+  linkAdded(link: FileLink): void {
+    this.#links.push(link);
+    this.#pump();
+  }
+
+  /** One channel of several is gone: what was unanswered there is sent again on the others. */
+  linkLost(link: FileLink): void {
+    const wasFirst = this.#links[0] === link;
+    this.#links = this.#links.filter((other) => other !== link);
+    for (const [id, express] of this.#express) if (express.link === link) this.#express.delete(id);
+    for (const call of [...this.#sent.values()]) if (call.link === link) this.#unanswered(call);
+    if (wasFirst) this.#reclaimsAgain();
+    this.#dropCancels();
+    if (this.#flowing) this.#resend();
   }
 
   /** Handles are back: first what was unanswered, in its order, then the rest. */
@@ -112,38 +136,52 @@ export class CallBook {
       if (call.spec.mutating && call.slot === null) this.#lanes.add(call);
       else this.#replays.push(call);
     }
+    this.#resend();
+  }
+
+  #resend(): void {
     const replays = this.#replays.sort((a, b) => a.id - b.id);
     this.#replays = [];
     for (const call of replays) if (call.stage === "queued") this.#send(call);
     this.#pump();
   }
 
-  /** The link is gone, and with it every answer that had not come. */
+  /** All links are gone, and with them every answer that had not come. */
   linkDown(): void {
-    this.#link = null;
+    this.#links = [];
     this.#flowing = false;
     this.#express.clear();
-    this.#bytesInFlight = 0;
-    for (const call of this.#sent.values()) {
-      call.stage = "queued";
-      call.uncertain = true;
-      this.#replays.push(call);
-    }
-    this.#sent.clear();
+    for (const call of [...this.#sent.values()]) this.#unanswered(call);
+    this.#reclaimsAgain();
+    this.#dropCancels();
+  }
+
+  #unanswered(call: Call): void {
+    this.#takeOff(call);
+    call.stage = "queued";
+    call.uncertain = true;
+    this.#replays.push(call);
+  }
+
+  #reclaimsAgain(): void {
     for (const call of this.#awaitingReclaim) {
       call.stage = "queued";
       this.#replays.push(call);
     }
     this.#awaitingReclaim.clear();
-    // A cancel that was under way died with the link; so did what it was to cancel.
+  }
+
+  // A cancel that was under way died with its link; so did what it was to cancel.
+  #dropCancels(): void {
     for (const call of this.#replays) if (call.cancelling !== null) this.#abandon(call, call.cancelling);
   }
 
   /** Sends a frame of the library's own at once; `answered` is forgotten when the link dies. */
-  express(body: v1.IFileRequest, answered: (response: v1.IFileResponse) => void): void {
+  express(body: v1.IFileRequest, answered: Express["answered"], link = this.#links[0]): void {
+    if (link === undefined) return;
     const id = this.#nextId++;
-    this.#express.set(id, answered);
-    this.#link?.send({ ...body, id, context: { channelSequence: this.channelSequence } });
+    this.#express.set(id, { answered, link });
+    link.send({ ...body, id, context: { channelSequence: this.channelSequence } });
   }
 
   /** An answer arrived on the present link. */
@@ -152,12 +190,11 @@ export class CallBook {
     const express = this.#express.get(id);
     if (express !== undefined) {
       this.#express.delete(id);
-      return express(response);
+      return express.answered(response);
     }
     const call = this.#sent.get(id);
     if (call === undefined) return;
-    this.#sent.delete(id);
-    this.#bytesInFlight -= call.spec.bytes ?? 0;
+    this.#takeOff(call);
     if (call.abandoned && response.resolve) this.#resolved(call, response.resolve);
     else if (response.error) this.#refused(call, HoldfastError.fromDetail(response.error));
     else this.#succeed(call, response);
@@ -209,9 +246,37 @@ export class CallBook {
         };
     call.stage = "sent";
     call.sends += 1;
+    this.#putOn(call, this.#linkFor(call)).send(frame);
+  }
+
+  /** The channel with the fewest calls; but calls of one handle go one behind the other on the same. */
+  #linkFor(call: Call): FileLink {
+    const handle = call.spec.handle;
+    if (handle !== undefined && handle.inFlight > 0 && handle.link !== null) return handle.link;
+    return this.#links.reduce((best, link) => (link.inFlight < best.inFlight ? link : best));
+  }
+
+  #putOn(call: Call, link: FileLink): FileLink {
+    const handle = call.spec.handle;
+    if (handle !== undefined) {
+      handle.link = link;
+      handle.inFlight += 1;
+    }
+    call.link = link;
+    link.inFlight += 1;
     this.#sent.set(call.id, call);
     this.#bytesInFlight += call.spec.bytes ?? 0;
-    this.#link?.send(frame);
+    return link;
+  }
+
+  /** Its answer is not awaited any more. */
+  #takeOff(call: Call): void {
+    if (!this.#sent.delete(call.id)) return;
+    const handle = call.spec.handle;
+    if (handle !== undefined) handle.inFlight -= 1;
+    if (call.link !== null) call.link.inFlight -= 1;
+    call.link = null;
+    this.#bytesInFlight -= call.spec.bytes ?? 0;
   }
 
   #succeed(call: Call, response: v1.IFileResponse): void {
@@ -378,7 +443,7 @@ export class CallBook {
     const requestId = this.#requestId(call);
     call.stage = "settled";
     this.#deadlines.remove(call);
-    this.#sent.delete(call.id);
+    this.#takeOff(call);
     this.#pausing.delete(call);
     this.#awaitingReclaim.delete(call);
     if (call.slot !== null) this.#slots.release(call.slot, call.spec.blocking === true);

@@ -2,6 +2,7 @@ import type { HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { Backoff } from "./backoff.js";
 import type { HandleState } from "./handle-state.js";
+import type { FileLink } from "./link.js";
 import type { Slot } from "./slots.js";
 
 /** What a caller may say about one call. */
@@ -42,6 +43,8 @@ export class Call {
   readonly promise: Promise<v1.IFileResponse>;
   stage: CallStage = "queued";
   slot: Slot | null = null;
+  /** The channel that it was sent on, while its answer is awaited. */
+  link: FileLink | null = null;
   sends = 0;
   /** An attempt of it was lost without an answer, or with one that leaves it open: it may have happened. */
   uncertain = false;

@@ -10,8 +10,7 @@ import { Emitter } from "./emitter.js";
 import { Endpoints } from "./endpoints.js";
 import type { SessionEvents } from "./events.js";
 import type { HandleState } from "./handle-state.js";
-import type { FileLink } from "./link.js";
-import { Liveness } from "./liveness.js";
+import { LinkSet } from "./link-set.js";
 import type { ClientSettings } from "./options.js";
 import { nowhere } from "./race.js";
 import { Reclaimer } from "./reclaimer.js";
@@ -41,11 +40,12 @@ export class SessionEngine implements CallBookOwner {
   readonly #pauses: Backoff;
   #state: ConnectionState = "connecting";
   #info: v1.ISessionInfo | null = null;
-  #link: FileLink | null = null;
-  #liveness: Liveness | null = null;
+  readonly #links: LinkSet;
   #reclaimer: Reclaimer | null = null;
   #pause: Timer | null = null;
   #lostAtMs = 0;
+  /** Epoch of the latest break of each lease that was told on the present links. */
+  readonly #breaksHeard = new Map<string, number>();
   #owner = "";
   #opened: { resolve(): void; reject(error: HoldfastError): void } | null = null;
 
@@ -57,6 +57,20 @@ export class SessionEngine implements CallBookOwner {
     this.#connector = new Connector(network, runtime, settings, this.endpoints);
     this.#pauses = new Backoff(runtime.random, PAUSE_FIRST_MS, PAUSE_MAX_MS);
     this.calls = new CallBook(runtime, settings, this);
+    this.#links = new LinkSet(network, runtime, settings, {
+      onMessage: (message) => this.#onMessage(message),
+      ping: (link) => this.calls.express({ ping: {} }, () => {}, link),
+      added: (link) => this.calls.linkAdded(link),
+      lostOne: (link) => {
+        // What the lost channel still holds is older than everything from now on (semantics.md B4).
+        this.#raiseSequence();
+        this.calls.linkLost(link);
+      },
+      lostAll: (link, reason, silent) => {
+        if (silent) this.endpoints.avoid(link.address);
+        this.#lose(reason, silent);
+      },
+    });
   }
 
   get state(): ConnectionState {
@@ -70,7 +84,7 @@ export class SessionEngine implements CallBookOwner {
 
   /** Address of the node that the session is attached to; empty while there is none. */
   get address(): string {
-    return this.#link?.address ?? "";
+    return this.#links.first?.address ?? "";
   }
 
   /** Opens the session; rejects when no node took it within the session's default deadline. */
@@ -112,7 +126,7 @@ export class SessionEngine implements CallBookOwner {
   }
 
   relocate(error: HoldfastError, avoid: boolean): void {
-    const link = this.#link;
+    const link = this.#links.first;
     if (link === null) return;
     if (avoid) this.endpoints.avoid(link.address);
     this.endpoints.prefer(error.extras.owner?.grpcAddress);
@@ -133,9 +147,9 @@ export class SessionEngine implements CallBookOwner {
 
   /** Somebody who should know says that the session belongs elsewhere now. */
   moveTo(address: string | null | undefined): void {
-    if (!address || address === this.#link?.address) return;
+    if (!address || address === this.address) return;
     this.endpoints.prefer(address);
-    if (this.#link !== null) this.#lose(`the session moves to ${address}`);
+    if (this.#links.size > 0) this.#lose(`the session moves to ${address}`);
     else if (this.#state === "waiting") this.#again();
     else this.#connector.suggest(address);
   }
@@ -150,7 +164,7 @@ export class SessionEngine implements CallBookOwner {
   /** The node is known to be dead before its silence told. */
   nodeIsDown(address: string): void {
     this.endpoints.avoid(address);
-    if (this.#link?.address === address) this.#lose(`${address} was reported down`, true);
+    if (this.address === address) this.#lose(`${address} was reported down`, true);
   }
 
   #move(event: ConnectionEvent): void {
@@ -214,27 +228,15 @@ export class SessionEngine implements CallBookOwner {
   #attached({ link, info }: Attached): void {
     const first = this.#info === null;
     this.#pauses.reset();
-    this.#link = link;
     this.#info = { ...info, resumeToken: info.resumeToken?.length ? info.resumeToken : this.#token() };
     this.endpoints.learn((info.nodes ?? []).map((node) => node.grpcAddress));
     this.endpoints.settled(link.address);
     if (first) this.calls.begin(info.sessionId ?? 0, info.slots || 1);
-    link.receiver = {
-      onMessage: (message) => this.#onMessage(message),
-      onClosed: (reason) => this.#lose(`${link.address}: ${reason}`),
-    };
-    this.#liveness = new Liveness(this.#runtime, {
-      pingIntervalMs: this.#settings.pingIntervalMs,
-      silenceLimitMs: this.#settings.silenceLimitMs,
-      ping: () => this.calls.express({ ping: {} }, () => {}),
-      onSilent: (silentMs) => {
-        this.endpoints.avoid(link.address);
-        this.#lose(`${link.address} was silent for ${Math.round(silentMs)} ms`, true);
-      },
-    });
+    this.#breaksHeard.clear();
+    const alive = this.#links.begin(link);
     this.calls.linkUp(link);
     this.#move("attached");
-    if (link.closed) return this.#lose(`${link.address} closed the stream`);
+    if (!alive) return this.#lose(`${link.address} closed the stream`);
     this.#reclaimHandles(first);
   }
 
@@ -269,6 +271,7 @@ export class SessionEngine implements CallBookOwner {
     this.#owner = owner;
     const epoch = this.#info?.epoch ?? 0;
     this.calls.flow();
+    this.#links.widen(() => this.#resumeContext(this.#info ?? {}));
     if (first) {
       this.#opened?.resolve();
       this.#opened = null;
@@ -281,7 +284,6 @@ export class SessionEngine implements CallBookOwner {
   }
 
   #onMessage(message: v1.IFileResponse): void {
-    this.#liveness?.heard();
     if (message.id) this.calls.onAnswer(message);
     else if (message.notice) this.#onNotice(message.notice);
   }
@@ -291,11 +293,15 @@ export class SessionEngine implements CallBookOwner {
     if (notice.moveTo) return this.moveTo(notice.moveTo.grpcAddress);
     if (notice.handleClosed?.length) return this.#onHandleClosed(notice.handleClosed);
     // A node that stops is left as soon as its stream ends, and then tried last.
-    if (notice.closing && this.#link !== null) this.endpoints.avoid(this.#link.address);
+    if (notice.closing && this.address) this.endpoints.avoid(this.address);
   }
 
   #onLeaseBreak(broken: v1.ILeaseBreak): void {
     const key = broken.key ?? new Uint8Array(0);
+    // Every channel brings a copy; the epoch grows with each break.
+    const name = key.join();
+    if (this.#breaksHeard.get(name) === (broken.epoch ?? 0)) return;
+    this.#breaksHeard.set(name, broken.epoch ?? 0);
     const breakTo = broken.breakTo ?? 0;
     for (const handle of this.handles)
       if (handle.lease !== null && sameBytes(handle.lease.key, key))
@@ -338,21 +344,22 @@ export class SessionEngine implements CallBookOwner {
     this.#dropLink(silent);
     // A link that is lost while handles are being taken up belongs to the same pause.
     if (this.#state !== "reclaiming") this.#lostAtMs = this.#runtime.clock.monotonicMs();
-    // Whatever the old channel still holds is older than everything from now on (semantics.md B4).
-    this.calls.channelSequence = (this.calls.channelSequence + 1) & 0xffff;
+    // Whatever the old channels still hold is older than everything from now on (semantics.md B4).
+    this.#raiseSequence();
     this.#move("link-lost");
     this.events.emit("disconnected", { node, reason });
     if (this.#state === "connecting") this.#connect();
   }
 
   #dropLink(silent = false): void {
-    this.#liveness?.stop();
-    this.#liveness = null;
     this.#reclaimer?.stop();
     this.#reclaimer = null;
-    this.#link?.close(silent);
-    this.#link = null;
+    this.#links.close(silent);
     this.calls.linkDown();
+  }
+
+  #raiseSequence(): void {
+    this.calls.channelSequence = (this.calls.channelSequence + 1) & 0xffff;
   }
 
   #sessionGone(error: HoldfastError): void {

@@ -24,7 +24,9 @@ const FRAMING_BYTES = 1024;
  * failed backs off for longer than a failover takes, and one that hangs in a connect hangs for 20 s (field-notes 3.7, 49).
  */
 export class GrpcClientNetwork implements ClientNetwork {
+  /** By address, those that serve one stream alone by address and a number. */
   readonly #clients = new Map<string, Client>();
+  #lastOwn = 0;
   readonly #clock: Clock;
   readonly #credentials: ChannelCredentials;
 
@@ -37,9 +39,20 @@ export class GrpcClientNetwork implements ClientNetwork {
     address: string,
     timeoutMs: number,
     events: StreamEvents<v1.IFileResponse>,
+    ownConnection = false,
   ): Promise<ClientStream<v1.IFileRequest>> {
-    const client = await this.#ready(address, timeoutMs);
-    return this.#duplex(client, address, services.FileService["Session"] as Method, events);
+    const method = services.FileService["Session"] as Method;
+    if (!ownConnection) return this.#duplex(await this.#ready(address, timeoutMs), address, method, events);
+    const key = `${address}#${++this.#lastOwn}`;
+    const client = await this.#ready(address, timeoutMs, key);
+    const stream: ClientStream<v1.IFileRequest> = this.#duplex(client, key, method, {
+      onMessage: (message: v1.IFileResponse) => events.onMessage(message),
+      onClosed: (reason) => {
+        this.#forget(key);
+        events.onClosed(reason);
+      },
+    });
+    return stream;
   }
 
   async openCoordinatorStream(
@@ -87,12 +100,12 @@ export class GrpcClientNetwork implements ClientNetwork {
     this.#clients.clear();
   }
 
-  #client(address: string): Client {
-    const known = this.#clients.get(address);
+  #client(address: string, key = address): Client {
+    const known = this.#clients.get(key);
     if (known !== undefined) {
       const state = known.getChannel().getConnectivityState(false);
       if (state === connectivityState.READY || state === connectivityState.IDLE) return known;
-      this.#forget(address);
+      this.#forget(key);
     }
     const client = new Client(address, this.#credentials, {
       "grpc.use_local_subchannel_pool": 1,
@@ -102,7 +115,7 @@ export class GrpcClientNetwork implements ClientNetwork {
       "grpc.service_config_disable_resolution": 1,
       "grpc.enable_retries": 0,
     });
-    this.#clients.set(address, client);
+    this.#clients.set(key, client);
     return client;
   }
 
@@ -112,13 +125,13 @@ export class GrpcClientNetwork implements ClientNetwork {
   }
 
   /** A client whose connection stands; a refusal rejects at once, silence after `timeoutMs`. */
-  #ready(address: string, timeoutMs: number): Promise<Client> {
-    const client = this.#client(address);
+  #ready(address: string, timeoutMs: number, key = address): Promise<Client> {
+    const client = this.#client(address, key);
     const channel = client.getChannel();
     const deadline = new Date(this.#clock.wallMs() + timeoutMs);
     return new Promise((resolve, reject) => {
       const fail = (code: ErrorCode, why: string) => {
-        if (this.#clients.get(address) === client) this.#forget(address);
+        if (this.#clients.get(key) === client) this.#forget(key);
         reject(new HoldfastError(code, `${address}: ${why}`));
       };
       const look = () => {

@@ -1,4 +1,5 @@
 import { v1 } from "../wire/index.js";
+import type { FileLink } from "./link.js";
 
 /**
  * Where a handle stands on the client's side. `stale`: not yet reconnected on the present link. `lost`: the cluster has
@@ -15,6 +16,9 @@ export class HandleState {
   readonly path: string;
   readonly kind: v1.HandleKind;
   lease: v1.ILeaseGrant | null;
+  /** Its calls on the wire, all on one channel: what a program sends on a handle arrives in order. */
+  link: FileLink | null = null;
+  inFlight = 0;
   status: HandleStatus = "open";
   /** Why it was lost. */
   lostBecause = "";

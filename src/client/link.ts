@@ -16,6 +16,8 @@ export class FileLink implements StreamEvents<v1.IFileResponse> {
   #stream: ClientStream<v1.IFileRequest> | null = null;
   #receiver: LinkReceiver | null;
   #closed = false;
+  /** Calls that were sent here and are not answered. */
+  inFlight = 0;
 
   private constructor(address: string, receiver: LinkReceiver) {
     this.address = address;
@@ -28,9 +30,10 @@ export class FileLink implements StreamEvents<v1.IFileResponse> {
     address: string,
     timeoutMs: number,
     receiver: LinkReceiver,
+    ownConnection = false,
   ): Promise<FileLink> {
     const link = new FileLink(address, receiver);
-    link.#stream = await network.openFileStream(address, timeoutMs, link);
+    link.#stream = await network.openFileStream(address, timeoutMs, link, ownConnection);
     return link;
   }
 

@@ -23,6 +23,8 @@ export interface ClientOptions {
   readonly silenceLimitMs?: number;
   /** Calls on the wire at once; more wait in the library. */
   readonly callsInFlightMax?: number;
+  /** Connections to the owning node that share the session's calls, 1..32: one of them may break without a pause. */
+  readonly channels?: number;
   /** Ask for reports of changes from a node that is not the owner (semantics.md E). */
   readonly witness?: boolean;
   /** Absent: plain connections, for loopback and for networks that are private by other means. */
@@ -50,8 +52,12 @@ const DEFAULTS = {
   pingIntervalMs: 300,
   silenceLimitMs: 1_000,
   callsInFlightMax: 1_024,
+  channels: 1,
   witness: true,
 } as const;
+
+/** A node takes no more channels of one session. */
+const CHANNELS_MAX = 32;
 
 /** Fills in the defaults; throws INVALID_ARGUMENT with the value that is wrong. */
 export function resolveOptions(options: ClientOptions): ClientSettings {
@@ -64,6 +70,8 @@ export function resolveOptions(options: ClientOptions): ClientSettings {
     if (typeof value !== "number" || Number.isNaN(value) || value <= 0)
       throw invalid(name, value, "a number above zero");
   }
+  if (!Number.isInteger(settings.channels) || settings.channels > CHANNELS_MAX)
+    throw invalid("channels", settings.channels, `a whole number up to ${CHANNELS_MAX}`);
   if (settings.silenceLimitMs < settings.pingIntervalMs * 2)
     throw invalid("silenceLimitMs", settings.silenceLimitMs, "at least twice pingIntervalMs");
   if (new TextEncoder().encode(settings.clientName).length > limits.labelBytesMax)
@@ -83,6 +91,7 @@ const NUMBERS = [
   "pingIntervalMs",
   "silenceLimitMs",
   "callsInFlightMax",
+  "channels",
 ] as const satisfies readonly (keyof ClientSettings)[];
 
 /** Throws unless `address` is "host:port", an IPv6 host in brackets. */

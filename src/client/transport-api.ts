@@ -5,11 +5,15 @@ import type { v1 } from "../wire/index.js";
  * apart, with its own deadline, so that one blackholed endpoint holds up nothing.
  */
 export interface ClientNetwork {
-  /** Resolves with an open stream to the node's FileService, or rejects with a HoldfastError after `timeoutMs`. */
+  /**
+   * Resolves with an open stream to the node's FileService, or rejects with a HoldfastError after `timeoutMs`.
+   * `ownConnection`: over a connection that no other stream shares, for a session's further channels.
+   */
   openFileStream(
     address: string,
     timeoutMs: number,
     events: StreamEvents<v1.IFileResponse>,
+    ownConnection?: boolean,
   ): Promise<ClientStream<v1.IFileRequest>>;
   openWitness(
     address: string,

@@ -6,7 +6,7 @@ import type { v1 } from "../../src/wire/index.js";
 /** A client's way to the cluster: shut, it ends the client's streams and lets none be opened until it is opened again. */
 export class Gate {
   readonly network: ClientNetwork;
-  private readonly open = new Set<ClientStream<v1.IFileRequest>>();
+  private readonly open = new Map<ClientStream<v1.IFileRequest>, StreamEvents<v1.IFileResponse>>();
   private away = false;
   /** The one address that is let through; null: all. */
   only: string | null = null;
@@ -27,8 +27,23 @@ export class Gate {
 
   shut(): void {
     this.away = true;
-    for (const stream of this.open) stream.close();
+    for (const stream of this.open.keys()) stream.close();
     this.open.clear();
+  }
+
+  /** Streams that stand. */
+  get count(): number {
+    return this.open.size;
+  }
+
+  /** One of the streams breaks: the `at`-th of those that stand, from zero. */
+  breakOne(at: number): void {
+    const found = [...this.open][at];
+    if (found === undefined) throw new Error(`there is no stream ${at} of ${this.open.size}`);
+    const [stream, events] = found;
+    this.open.delete(stream);
+    stream.close();
+    events.onClosed("this connection broke");
   }
 
   reopen(): void {
@@ -58,7 +73,7 @@ export class Gate {
       stream.close();
       return refuse();
     }
-    this.open.add(stream);
+    this.open.set(stream, events);
     return stream;
   }
 }

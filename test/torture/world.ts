@@ -178,7 +178,7 @@ export class TortureWorld implements ClusterParts {
   }
 
   /** The client library, which comes back by itself after each failover. */
-  async library(name: string): Promise<Session> {
+  async library(name: string, channels = 1): Promise<Session> {
     const process = this.process();
     const gate = new Gate(this.sim, this.streams.clientNetwork(this.nextPlace++, process));
     const home = addressOf(this.node(HOME)?.id ?? 0);
@@ -187,9 +187,17 @@ export class TortureWorld implements ClusterParts {
       clientName: name,
       deadlineMs: STEP_LIMIT_MS,
       witness: false,
+      channels,
     });
     this.librarySessions.push({ session, gate });
     return session;
+  }
+
+  /** The way of a library's session to the cluster. */
+  gateOf(session: Session): Gate {
+    const found = this.librarySessions.find((known) => known.session === session);
+    assert(found, "no session of this world");
+    return found.gate;
   }
 
   /** Whether a file stands in the share "ca"; its content if it does. */

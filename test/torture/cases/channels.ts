@@ -189,6 +189,36 @@ export const channelCases: readonly Case[] = [
     },
   },
   {
+    name: "client library: calls go on over the channels that are left, each done once",
+    run: async (world, lose) => {
+      const session = await world.library("bind-library", 3);
+      const gate = world.gateOf(session);
+      const losses: string[] = [];
+      session.on("disconnected", ({ reason }) => losses.push(reason));
+      const handles = await Promise.all(
+        [0, 1, 2, 3].map((i) => session.open(`ca:/bind-library-${i}`, { disposition: "create" })),
+      );
+      await lose();
+      const lostWithServer = losses.length;
+      await Promise.all(handles.map((handle) => handle.write(0, bytes("0"))));
+      await world.until("it has three channels", () => gate.count === 3);
+      const { connection } = world.state.session(session.id) ?? {};
+      for (let round = 1; round < 12; round++) {
+        // In the middle of appends one channel breaks, the oldest among them in turn.
+        const calls = handles.map((handle) => handle.append(bytes(String.fromCharCode(48 + round))));
+        await world.pass(round % 4);
+        gate.breakOne(round % 3);
+        await Promise.all(calls);
+        await world.until("the channel is bound again", () => gate.count === 3);
+      }
+      for (let i = 0; i < handles.length; i++)
+        assert.equal(world.content(`bind-library-${i}`), "0123456789:;", "each append once, in order");
+      assert.equal(losses.length, lostWithServer, "the session never lost its connection");
+      assert.equal(world.state.session(session.id)?.connection, connection);
+      await session.close();
+    },
+  },
+  {
     name: "a waiting lock whose channel is lost is answered on another",
     run: async (world, lose) => {
       const a = await world.holder("bind-lock");
@@ -247,6 +277,10 @@ export const channelCases: readonly Case[] = [
     },
   },
 ];
+
+function bytes(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
 
 function waiting(world: TortureWorld, client: TortureClient): number {
   return [...world.state.pending()].filter((record) => record.sessionId === client.sessionId).length;
