@@ -1,47 +1,39 @@
 /**
- * `make bench-scale`: a million handles in ten thousand sessions on one node. What takeover costs, what a handle costs
- * in memory, and how long the event loop is held. Environment: SESSIONS, HANDLES (per session), JSON (file).
+ * `make bench-scale`: a million handles in ten thousand sessions on one node. First the state machine alone: what
+ * takeover costs, and what a handle costs in memory. Then three real processes: start, takeover while others work,
+ * restart, snapshot to an empty member. Environment: SESSIONS, HANDLES (per session), ONLY (state or live), JSON (file),
+ * PROFILE (folder for CPU profiles of the nodes).
  */
-import { writeFileSync } from "node:fs";
-import { fill } from "./state.js";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { liveScale } from "./live.js";
+import { stateScale } from "./state-scale.js";
 
-const sessions = Number(process.env["SESSIONS"] || 10_000);
-const handlesPerSession = Number(process.env["HANDLES"] || 100);
-const figures: Record<string, number> = { sessions, handles: sessions * handlesPerSession };
+const options = {
+  sessions: Number(process.env["SESSIONS"] || 10_000),
+  handlesPerSession: Number(process.env["HANDLES"] || 100),
+};
+const only = process.env["ONLY"] || "";
+const profile = process.env["PROFILE"] || "";
+const figures: Record<string, number> = { ...options };
 
-function note(name: string, value: number, unit: string): void {
-  figures[name] = Math.round(value * 100) / 100;
-  process.stdout.write(`${name.padEnd(44)}${figures[name]?.toLocaleString("en-US").padStart(14)} ${unit}\n`);
+function note(name: string, value: number, unit: string, atMost?: number): void {
+  const rounded = Math.round(value * 100) / 100;
+  figures[name] = rounded;
+  const verdict = atMost === undefined ? "" : `at most ${atMost}: ${rounded <= atMost ? "met" : "MISSED"}`;
+  console.log(`${name.padEnd(58)}${rounded.toLocaleString("en-US").padStart(14)} ${unit.padEnd(6)}${verdict}`);
 }
 
-function heapBytes(): number {
+if (only !== "live") stateScale(options, note);
+if (only !== "state") {
   global.gc?.();
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-scale-"));
+  const flags = profile === "" ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`];
+  try {
+    await liveScale(folder, options, note, flags);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
-
-const before = heapBytes();
-let records = 0;
-let bytes = 0;
-const began = performance.now();
-const state = fill({ sessions, handlesPerSession }, (dirty) => {
-  records += dirty.length;
-  for (const each of dirty) bytes += each.value?.length ?? 0;
-});
-const handles = sessions * handlesPerSession;
-note("opens applied", handles / ((performance.now() - began) / 1000), "per s");
-note("records written", records, "");
-note("bytes a handle on disk", bytes / handles, "B");
-note("memory a handle", (heapBytes() - before) / handles, "B");
-
-const from = performance.now();
-const result = state.apply({ nodeDown: { node: "n1", incarnation: 1, cause: "bench" } });
-const applied = performance.now() - from;
-if (result.error) throw new Error(result.error.message ?? "node-down failed");
-note("takeover: apply one entry", applied, "ms");
-const encodeFrom = performance.now();
-const dirty = state.machine.takeDirty();
-note("takeover: encode its records", performance.now() - encodeFrom, "ms");
-note("takeover: records changed", dirty.length, "");
-
-if (process.env["JSON"]) writeFileSync(process.env["JSON"], JSON.stringify(figures, null, 2));
+if (process.env["JSON"]) writeFileSync(process.env["JSON"], JSON.stringify({ schemaVersion: 1, figures }, null, 2));

@@ -1,12 +1,26 @@
 import { createStateMachine } from "../../src/state/index.js";
 import type { StateMachine } from "../../src/state/api.js";
 import { v1 } from "../../src/wire/index.js";
+import { limits } from "../../src/wire/limits.js";
 
 /** How much to make. */
 export interface ScaleOptions {
   readonly sessions: number;
   readonly handlesPerSession: number;
 }
+
+/** A member and file node. */
+export interface ScaleMember {
+  readonly name: string;
+  readonly raftId: number;
+  readonly grpc: string;
+}
+
+const MEMBERS: readonly ScaleMember[] = [1, 2, 3].map((raftId) => ({
+  name: `n${raftId}`,
+  raftId,
+  grpc: "127.0.0.1:1",
+}));
 
 /** 16 bytes that name the i-th thing of a kind. */
 function id(kind: number, i: number): Uint8Array {
@@ -36,17 +50,18 @@ export class ScaledState {
     return result;
   }
 
-  found(): void {
+  found(members: readonly ScaleMember[]): void {
     this.must({
       initCluster: {
-        clusterId: "scale",
+        clusterId: "local",
         formatVersion: 1,
+        members: members.map(({ name, raftId, grpc }) => ({ name, raftId, grpcAddress: grpc, incarnation: 1 })),
         shares: [{ name: "demo", continuouslyAvailable: true }],
       },
     });
-    for (const name of ["n1", "n2", "n3"])
+    for (const { name, grpc } of members)
       this.must({
-        registerNode: { node: { name, incarnation: 1, grpcAddress: "127.0.0.1:1", shares: ["demo"] } },
+        registerNode: { node: { name, incarnation: 1, grpcAddress: grpc, shares: ["demo"] } },
       });
   }
 
@@ -56,7 +71,7 @@ export class ScaledState {
         clientGuid: id(1, i),
         principal: "bench",
         clientName: `client-${i}`,
-        timeoutMs: 60_000,
+        timeoutMs: limits.sessionTimeoutMsMax,
         node: "n1",
         nodeIncarnation: 1,
         resumeToken: id(2, i),
@@ -73,6 +88,7 @@ export class ScaledState {
         createGuid: id(3, i),
         handleId: id(4, i),
         kind: v1.HandleKind.PERSISTENT,
+        timeoutMs: limits.handleTimeoutMsMax,
         share: "demo",
         path: `folder-${Math.floor(i / 1000)}/file-${i}`,
         desiredAccess: 0x3,
@@ -87,11 +103,11 @@ export class ScaledState {
 
 /** Fills a state; answers it. Dirty records go to `sink` in slices, as to a disk. */
 export function fill(
-  options: ScaleOptions,
+  options: ScaleOptions & { readonly nodes?: readonly ScaleMember[] },
   sink: (records: ReturnType<StateMachine["takeDirty"]>) => void,
 ): ScaledState {
   const state = new ScaledState();
-  state.found();
+  state.found(options.nodes ?? MEMBERS);
   let handle = 0;
   for (let s = 0; s < options.sessions; s++) {
     const session = state.openSession(s);
