@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Client, credentials } from "@grpc/grpc-js";
 import { localConfig, localNodes } from "../src/cli/local-cluster.js";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../src/node/process-settings.js";
 import { v1 } from "../src/wire/index.js";
 import { services } from "../src/wire/services.js";
 import { freeBasePort } from "./ports.js";
@@ -27,12 +28,16 @@ export async function startHoldfast(folder: string, profile: string | null): Pro
     mkdirSync(node.data, { recursive: true });
     writeFileSync(node.config, localConfig(node, nodes, share));
   }
-  const flags = profile === null ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
+  const profiling = profile === null ? [] : ["--cpu-prof", `--cpu-prof-dir=${profile}`];
+  const flags = [...NODE_FLAGS, ...profiling];
   const children = nodes.map(
     (node) =>
-      new Child(node.name, process.execPath, [...flags, bin, "node", "--config", node.config], {
-        UV_THREADPOOL_SIZE: "16",
-      }),
+      new Child(
+        node.name,
+        process.execPath,
+        [...flags, bin, "node", "--config", node.config],
+        NODE_ENVIRONMENT,
+      ),
   );
   try {
     for (const node of nodes)

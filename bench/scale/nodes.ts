@@ -2,6 +2,7 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { localConfig, type LocalNode } from "../../src/cli/local-cluster.js";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../src/node/process-settings.js";
 import { Child, waitFor } from "../processes.js";
 
 const bin = fileURLToPath(new URL("../../../bin/holdfast.js", import.meta.url));
@@ -23,8 +24,8 @@ export class ScaleNode {
   start(): void {
     mkdirSync(this.node.data, { recursive: true });
     writeFileSync(this.node.config, this.config);
-    const args = [...this.flags, bin, "node", "--config", this.node.config];
-    this.child = new Child(this.node.name, process.execPath, args);
+    const args = [...NODE_FLAGS, ...this.flags, bin, "node", "--config", this.node.config];
+    this.child = new Child(this.node.name, process.execPath, args, NODE_ENVIRONMENT);
   }
 
   /** Milliseconds from now until it is ready. */

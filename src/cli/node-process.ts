@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { NODE_ENVIRONMENT, NODE_FLAGS } from "../node/process-settings.js";
 import type { LocalNode } from "./local-cluster.js";
 
 const bin = fileURLToPath(new URL("../../../bin/holdfast.js", import.meta.url));
@@ -23,11 +24,10 @@ export class NodeProcess {
   ) {
     // A process group of its own: Ctrl-C in the terminal must reach the parent alone, which then stops its nodes in
     // order. Through the channel the node learns when the parent is gone without a word.
-    this.child = spawn(process.execPath, [bin, "node", "--config", node.config], {
+    this.child = spawn(process.execPath, [...NODE_FLAGS, bin, "node", "--config", node.config], {
       detached: true,
       stdio: ["ignore", "ignore", "pipe", "ipc"],
-      // The database's syncs and the share's files use the thread pool; four threads are few (field-notes 3.1.11).
-      env: { UV_THREADPOOL_SIZE: "16", ...process.env },
+      env: { ...NODE_ENVIRONMENT, ...process.env },
     });
     this.child.stderr?.setEncoding("utf8");
     this.child.stderr?.on("data", (text: string) => {

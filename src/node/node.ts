@@ -12,6 +12,7 @@ import { startHttpServer, type HttpServer } from "./http-server.js";
 import { LoopDelay } from "./loop-delay.js";
 import { nodeState } from "./node-state.js";
 import { openNodeStorage } from "./open-storage.js";
+import { rehearseTakeover } from "./rehearse.js";
 import { startRoles } from "./start-roles.js";
 import { startReplica } from "./start-replica.js";
 import { metricsText } from "./telemetry.js";
@@ -128,6 +129,7 @@ async function assemble(
   // Before the database: on a full disk even opening it needs the room that the reserve gives back.
   await space.start();
 
+  rehearseTakeover();
   const storage = await openNodeStorage(config, runtime);
   undo.add("database", () => storage.close());
   storage.onFailure((error) => fatal(diskFailure(config, error)));
