@@ -35,7 +35,8 @@ export async function liveScale(folder: string, options: ScaleOptions, note: Not
     await restart(cluster[0] as ScaleNode, note);
     await snapshot(cluster, newcomer, note);
   } finally {
-    await Promise.all([...cluster, newcomer].map((node) => (node.isRunning ? node.stop() : null)));
+    const running = [...cluster, newcomer].filter((node) => node.isRunning);
+    await Promise.all(running.map((node) => node.stop()));
   }
 }
 
@@ -55,7 +56,8 @@ async function startAll(cluster: readonly ScaleNode[], options: ScaleOptions, no
 async function moveLeaderAway(cluster: readonly ScaleNode[]): Promise<void> {
   const [owner, other] = cluster as [ScaleNode, ScaleNode];
   const endpoints = cluster.map((each) => each.node.grpc);
-  if ((await owner.metric("raft_is_leader")) === 1) operator(endpoints, "leader", "move", "--to", other.node.name);
+  if ((await owner.metric("raft_is_leader")) === 1)
+    operator(endpoints, "leader", "move", "--to", other.node.name);
   await owner.until("to follow", DOWN_LIMIT_MS, async () => (await owner.metric("raft_is_leader")) === 0);
 }
 

@@ -22,7 +22,9 @@ function note(name: string, value: number, unit: string, atMost?: number): void 
   const rounded = Math.round(value * 100) / 100;
   figures[name] = rounded;
   const verdict = atMost === undefined ? "" : `at most ${atMost}: ${rounded <= atMost ? "met" : "MISSED"}`;
-  console.log(`${name.padEnd(58)}${rounded.toLocaleString("en-US").padStart(14)} ${unit.padEnd(6)}${verdict}`);
+  console.log(
+    `${name.padEnd(58)}${rounded.toLocaleString("en-US").padStart(14)} ${unit.padEnd(6)}${verdict}`,
+  );
 }
 
 if (only !== "live") stateScale(options, note);
@@ -36,4 +38,5 @@ if (only !== "state") {
     rmSync(folder, { recursive: true, force: true });
   }
 }
-if (process.env["JSON"]) writeFileSync(process.env["JSON"], JSON.stringify({ schemaVersion: 1, figures }, null, 2));
+if (process.env["JSON"])
+  writeFileSync(process.env["JSON"], JSON.stringify({ schemaVersion: 1, figures }, null, 2));

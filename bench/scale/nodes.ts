@@ -37,7 +37,9 @@ export class ScaleNode {
 
   async until(what: string, limitMs: number, holds: () => Promise<boolean>): Promise<void> {
     const children = this.child === null ? [] : [this.child];
-    await waitFor(`${this.node.name} ${what}`, children, limitMs, async () => ((await holds()) ? true : null));
+    await waitFor(`${this.node.name} ${what}`, children, limitMs, async () =>
+      (await holds()) ? true : null,
+    );
   }
 
   /** The unlabelled metrics of the node, without the prefix of their names. */
@@ -69,7 +71,11 @@ export class ScaleNode {
 }
 
 /** The nodes of a cluster on this host. */
-export function scaleNodes(nodes: readonly LocalNode[], share: string, flags: readonly string[]): ScaleNode[] {
+export function scaleNodes(
+  nodes: readonly LocalNode[],
+  share: string,
+  flags: readonly string[],
+): ScaleNode[] {
   mkdirSync(share, { recursive: true });
   return nodes.map((node) => new ScaleNode(node, localConfig(node, nodes, share), flags));
 }

@@ -55,7 +55,12 @@ export class ScaledState {
       initCluster: {
         clusterId: "local",
         formatVersion: 1,
-        members: members.map(({ name, raftId, grpc }) => ({ name, raftId, grpcAddress: grpc, incarnation: 1 })),
+        members: members.map(({ name, raftId, grpc }) => ({
+          name,
+          raftId,
+          grpcAddress: grpc,
+          incarnation: 1,
+        })),
         shares: [{ name: "demo", continuouslyAvailable: true }],
       },
     });

@@ -8,6 +8,8 @@ export interface WatchFilter {
   readonly node: string;
   /** Kinds; empty: all. */
   readonly kinds: ReadonlySet<string>;
+  /** Of what concerns sessions, this one alone; left out: all. */
+  readonly session?: number;
 }
 
 /** Where a watch's answers go. False: nothing more can be taken now; `resume` of the watch is called when it can. */
@@ -29,6 +31,8 @@ export class WatchHub {
   /** Events of revisions up to and with this one are not kept. */
   private floor: number;
   private readonly watches = new Set<Watch>();
+  /** Those that look at one session: a takeover of thousands of sessions must not be shown whole to thousands. */
+  private readonly bySession = new Map<number, Set<Watch>>();
 
   constructor(
     readonly config: CoordinatorConfig,
@@ -49,7 +53,25 @@ export class WatchHub {
       this.keptEvents -= oldest.events.length;
       this.floor = oldest.revision;
     }
-    for (const watch of this.watches) watch.offer(events, revision);
+    for (const watch of this.watches) if (watch.session === undefined) watch.offer(events, revision);
+    if (this.bySession.size > 0) this.pushToSessions(events, revision);
+  }
+
+  /** Each gets what is its own together with what is everybody's, at once: a resume revision must not fall in between. */
+  private pushToSessions(events: readonly v1.IEvent[], revision: number): void {
+    const everybodys = events.filter((event) => !event.sessionId);
+    const own = new Map<number, v1.IEvent[]>();
+    for (const event of events) {
+      const id = event.sessionId ?? 0;
+      if (id === 0 || !this.bySession.has(id)) continue;
+      const list = own.get(id);
+      if (list === undefined) own.set(id, [...everybodys, event]);
+      else list.push(event);
+    }
+    if (everybodys.length === 0 && own.size === 0) return;
+    const ids = everybodys.length > 0 ? [...this.bySession.keys()] : [...own.keys()];
+    for (const id of ids)
+      for (const watch of this.bySession.get(id) ?? []) watch.offer(own.get(id) ?? everybodys, revision);
   }
 
   /** A snapshot replaced the state: whatever happened in between is unknown here. */
@@ -65,6 +87,10 @@ export class WatchHub {
     const now = this.appliedIndex();
     const watch = new Watch(filter, sink, this.config.watchQueueMax, () => this.head());
     this.watches.add(watch);
+    if (filter.session !== undefined) {
+      const same = this.bySession.get(filter.session) ?? new Set();
+      this.bySession.set(filter.session, same.add(watch));
+    }
     if (fromRevision === 0) {
       watch.progress(now);
     } else if (fromRevision < this.floor || fromRevision > now) {
@@ -90,6 +116,8 @@ export class WatchHub {
   unwatch(watch: Watch): void {
     this.watches.delete(watch);
     watch.close();
+    const same = watch.session === undefined ? undefined : this.bySession.get(watch.session);
+    if (same?.delete(watch) && same.size === 0) this.bySession.delete(watch.session as number);
   }
 
   get count(): number {
@@ -115,6 +143,10 @@ export class Watch {
     private readonly head: () => { readonly revision: number; readonly incarnation: string },
   ) {}
 
+  get session(): number | undefined {
+    return this.filter.session;
+  }
+
   offer(events: readonly v1.IEvent[], revision: number): void {
     if (this.lagging || this.closed) return;
     const wanted = events.filter((event) => this.wants(event));
@@ -130,7 +162,8 @@ export class Watch {
   }
 
   private wants(event: v1.IEvent): boolean {
-    const { node, kinds } = this.filter;
+    const { node, kinds, session } = this.filter;
+    if (session !== undefined && event.sessionId && event.sessionId !== session) return false;
     const addressed = event.node ?? "";
     if (node !== "" && addressed !== "" && addressed !== node) return false;
     return kinds.size === 0 || kinds.has(event.kind ?? "");

@@ -96,7 +96,7 @@ export class WitnessRegistration {
     const refusal = this.#refusal();
     if (refusal !== null) return this.#fail(refusal);
     const { hub } = this.#deps;
-    const filter = { node: "", kinds: KINDS };
+    const filter = { node: "", kinds: KINDS, session: this.#request.sessionId ?? 0 };
     this.#send({ registrationId: this.#id() });
     const from = this.#request.resumeRevision ?? 0;
     this.#watch = hub.watch(from, filter, (response) => {

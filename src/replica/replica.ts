@@ -279,6 +279,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   }
 
   private applySlice(): boolean {
+    const beganMs = this.clock.monotonicMs();
     const count = this.queue.run(
       (entry) => applyEntry(this, entry),
       () => this.clock.monotonicMs(),
@@ -288,7 +289,8 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.runtime.meter.count("entries_applied", count);
     this.raft.applied(this.position.index);
     this.reads.applied(this.position.index);
-    this.writer.maybeWrite();
+    // After a long slice (a takeover of thousands of sessions) answers leave first; the next slice or tick writes.
+    if (this.clock.monotonicMs() - beganMs <= this.config.applyBudgetMs) this.writer.maybeWrite();
     return true;
   }
 

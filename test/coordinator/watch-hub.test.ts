@@ -57,6 +57,26 @@ describe("watch", () => {
     assert.deepEqual(kinds.revisions(), [11, 14]);
   });
 
+  it("shows a watch of one session its own events with everybody's, in one answer", () => {
+    const { hub, emit } = hubWith();
+    const [seven, eight] = [subscriber(), subscriber()];
+    hub.watch(0, { node: "", kinds: new Set(), session: 7 }, seven.sink);
+    const watch = hub.watch(0, { node: "", kinds: new Set(), session: 8 }, eight.sink);
+    emit(11, { kind: "down" }, { kind: "moved", sessionId: 7 }, { kind: "moved", sessionId: 9 });
+    emit(12, { kind: "moved", sessionId: 9 });
+    emit(13, { kind: "moved", sessionId: 8 });
+    const shown = (one: typeof seven) =>
+      one.got
+        .filter((r) => r.events?.length)
+        .map((r) => (r.events ?? []).map((e) => `${e.kind} ${e.sessionId ?? ""}`));
+    assert.deepEqual(shown(seven), [["down ", "moved 7"]]);
+    assert.deepEqual(shown(eight), [["down "], ["moved 8"]]);
+    hub.unwatch(watch);
+    emit(14, { kind: "moved", sessionId: 8 }, { kind: "moved", sessionId: 7 });
+    assert.equal(shown(eight).length, 2);
+    assert.equal(shown(seven).length, 2);
+  });
+
   it("resumes after a revision: none left out, none twice", () => {
     const { hub, emit } = hubWith();
     for (let revision = 11; revision <= 30; revision++) emit(revision, { kind: "x" });
