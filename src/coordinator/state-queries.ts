@@ -2,8 +2,29 @@ import type { StateView } from "../state/index.js";
 import { ErrorCode, errorDetail } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 
-/** Answers a query from the local state, which is as fresh as `revision` says. */
+/**
+ * Answers a query from the local state, which is as fresh as `revision` says. The answer belongs to the asker: nothing in
+ * it changes when the state does. A file node beside its coordinator gets it without a wire in between, and keeps sessions
+ * and effects from it to compare later events with.
+ */
 export function answerQuery(query: v1.IStateQuery, state: StateView, revision: number): v1.IStateAnswer {
+  const answer = liveAnswer(query, state, revision);
+  if (answer.sessions) answer.sessions = copies(answer.sessions);
+  if (answer.effects) answer.effects = copies(answer.effects);
+  if (answer.pending) answer.pending = copies(answer.pending);
+  if (answer.nodes) answer.nodes = copies(answer.nodes);
+  if (answer.members) answer.members = copies(answer.members);
+  if (answer.operations) answer.operations = copies(answer.operations);
+  if (answer.cluster) answer.cluster = { ...answer.cluster };
+  return answer;
+}
+
+function copies<T extends object>(records: readonly T[]): T[] {
+  return records.map((record) => ({ ...record }));
+}
+
+// Small records are the state's own.
+function liveAnswer(query: v1.IStateQuery, state: StateView, revision: number): v1.IStateAnswer {
   if (query.sessionId) return sessionAnswer(state, Number(query.sessionId), revision);
   if (query.handleId && query.handleId.length > 0) return handleAnswer(state, query.handleId, revision);
   if (query.key) return keyAnswer(state, query.key, revision);

@@ -121,6 +121,27 @@ export class SimPeerNetwork {
     return new Promise((resolve) => this.sim.after(us, resolve));
   }
 
+  /** What the receiver answers, or nothing once its link is broken: a process that ended never answers. */
+  private whileUsable<T>(answer: Promise<T>, usable: () => boolean): Promise<T | null> {
+    return new Promise((resolve, reject) => {
+      let open = true;
+      const end = (settle: () => void): void => {
+        open = false;
+        settle();
+      };
+      answer.then(
+        (value) => end(() => resolve(value)),
+        (error: unknown) => end(() => reject(error as Error)),
+      );
+      const look = (): void => {
+        if (!open) return;
+        if (!usable()) end(() => resolve(null));
+        else this.sim.after(LINK_CHECK_US, look);
+      };
+      this.sim.after(LINK_CHECK_US, look);
+    });
+  }
+
   private async sendSnapshot(from: Endpoint, to: number, source: SnapshotSource): Promise<boolean> {
     const target = this.endpoints.get(to);
     const usable = (): boolean =>
@@ -133,14 +154,14 @@ export class SimPeerNetwork {
       if (sink === null) return false;
       for (let chunk = first; ; chunk = await source.next()) {
         const copy = v1.SnapshotChunk.decode(v1.SnapshotChunk.encode(chunk).finish());
-        if (Number(copy.sequence) >= sink.nextSequence) await sink.chunk(copy);
+        if (Number(copy.sequence) >= sink.nextSequence) await this.whileUsable(sink.chunk(copy), usable);
         await this.pause(300);
         if (!usable()) {
           this.sim.tally.fault("snapshot stream broken");
           if (target.process.alive) sink.abort("link broken");
           return false;
         }
-        if (chunk.last) return await sink.finish();
+        if (chunk.last) return (await this.whileUsable(sink.finish(), usable)) === true;
       }
     } catch {
       return false;
