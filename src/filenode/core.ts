@@ -10,6 +10,7 @@ import { KernelGate } from "./kernel-gate.js";
 import { filenodeMutants } from "./mutants.js";
 import { OpenFiles } from "./open-file.js";
 import { type FilenodeLimits, filenodeLimits } from "./options.js";
+import { guardedVfs } from "./vfs/guarded-vfs.js";
 import { PendingCalls } from "./pending-calls.js";
 import type { OpenHandle, OwnedSession } from "./sessions.js";
 
@@ -91,6 +92,18 @@ export class NodeCore {
       });
   }
 
+  // A stopped process finds a lease when it goes on, if it has registered anew by then: not the one it began under.
+  private admitWhile(session: OwnedSession | null, incarnation: number): () => void {
+    return () => {
+      if (filenodeMutants.lateWriteAfterTakeover) return;
+      this.admit(session);
+      if (this.options.lease.incarnation !== incarnation)
+        throw new HoldfastError(ErrorCode.NOT_OWNER, `${this.node} has registered anew since this began`, {
+          node: this.node,
+        });
+    };
+  }
+
   /** The same question before an answer leaves. */
   admitReply(session: OwnedSession | null): void {
     if (!filenodeMutants.noLeaseCheckBeforeReply) this.admit(session);
@@ -160,12 +173,13 @@ export class NodeCore {
   ): Promise<v1.ICommandResult> {
     crashPoint("intent.recorded");
     const vfs = this.vfs(record.share ?? "");
+    const mayGoOn = this.admitWhile(session, this.options.lease.incarnation);
     let finish: v1.IFinishEffect;
     let failure: HoldfastError | null = null;
     try {
       const outcome = await this.writeGate.run(
-        () => this.admit(session),
-        () => act(vfs),
+        () => mayGoOn(),
+        () => act(guardedVfs(vfs, mayGoOn)),
       );
       finish = finishOf(record, outcome);
     } catch (thrown) {

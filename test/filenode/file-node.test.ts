@@ -212,6 +212,36 @@ describe("a file node", () => {
     assert.equal(await alice.read(open), "");
   });
 
+  it("changes nothing more in the middle of an effect once its lease is gone", async () => {
+    const changes = ["write", "truncate", "create", "link", "rename", "unlink", "copy"];
+    let stopAt = Number.POSITIVE_INFINITY;
+    let steps = 0;
+    const late: string[] = [];
+    const stopped = await world.start("n3", {
+      faults: (operation, path, phase) => {
+        if (phase === "before" && changes.includes(operation) && !stopped.lease.held)
+          late.push(`${operation} ${path}`);
+        // The process is stopped behind this operation until its lease is over.
+        if (phase === "after" && ++steps === stopAt) stopped.lease.held = false;
+      },
+    });
+    const append = (open: v1.IOpenReply, text: string) => ({
+      write: { handle: open.handle ?? null, append: true, data: new TextEncoder().encode(text) },
+    });
+    for (let step = 1; stopAt === Number.POSITIVE_INFINITY || !stopped.lease.held; step++) {
+      stopped.lease.held = true;
+      stopAt = Number.POSITIVE_INFINITY;
+      const carol = await TestClient.make(10 + step, "carol").open(stopped);
+      const log = await carol.openFile(`log-${step}`);
+      await carol.must(append(log, "first"));
+      steps = 0;
+      stopAt = step;
+      await carol.ask(append(log, "late"), { request: carol.requestId() });
+      if (step === 1) assert.equal(stopped.lease.held, false, "an append takes a step at least");
+    }
+    assert.deepEqual(late, []);
+  });
+
   it("checks both halves of a handle's name", async () => {
     const open = await alice.openFile("f");
     const handle = { ...open.handle, volatile: Number(open.handle?.volatile) + 1 };
