@@ -6,6 +6,7 @@ import { writeFileSync } from "node:fs";
 import { connect } from "../../src/client/index.js";
 import { TestCluster, until } from "../../test/integration/cluster.js";
 import { BackgroundLoad, quantiles, timeToRecover } from "./probe.js";
+import { plannedMoves } from "./move.js";
 import { etcdTarget, holdfastTarget, type Target } from "./targets.js";
 
 const kills = Number(process.env["KILLS"] || 30);
@@ -90,42 +91,6 @@ async function ownerLoss(count: number, alsoLeader: boolean): Promise<void> {
   report(`owner kill -9 to first read${alsoLeader ? " (owner is leader)" : ""}`, values);
 }
 
-/** Longest time between two answers that a busy client saw while its session was moved. */
-async function plannedMove(count: number): Promise<void> {
-  const cluster = await TestCluster.start(3);
-  const values: number[] = [];
-  try {
-    const session = await connect({ nodes: cluster.nodes.map((node) => node.grpc), deadlineMs: 60_000 });
-    const handle = await session.open("demo:/move", { disposition: "open-if" });
-    const data = new Uint8Array(4096);
-    let longest = 0;
-    let stopped = false;
-    const busy = (async () => {
-      for (let last = performance.now(); !stopped; ) {
-        await handle.write(0, data);
-        const now = performance.now();
-        longest = Math.max(longest, now - last);
-        last = now;
-      }
-    })();
-    for (let i = 0; i < count; i++) {
-      const to = cluster.nodes.find((node) => node.name !== session.owner)?.name ?? "";
-      longest = 0;
-      const result = await cluster.cli("transfer", "--session", String(session.id), "--to", to, "--yes");
-      if (result.code !== 0) throw new Error(`transfer failed with ${result.code}: ${result.stderr}`);
-      await until("session moved", 10_000, () => session.owner === to);
-      values.push(longest);
-    }
-    stopped = true;
-    await busy;
-    await handle.close();
-    await session.close();
-  } finally {
-    await cluster.destroy();
-  }
-  report("planned transfer: longest gap of a busy client", values);
-}
-
 async function main(): Promise<void> {
   process.stdout.write(`${"milliseconds".padEnd(58)} runs    min    p50    p90    p99    max\n`);
   if (wanted("leader")) {
@@ -151,7 +116,7 @@ async function main(): Promise<void> {
     await ownerLoss(kills, false);
     await ownerLoss(kills, true);
   }
-  if (wanted("move")) await plannedMove(kills);
+  if (wanted("move")) report("planned transfer: longest gap of a busy client", await plannedMoves(kills));
   if (process.env["JSON"]) writeFileSync(process.env["JSON"], JSON.stringify({ rows }, null, 2));
 }
 

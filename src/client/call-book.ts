@@ -5,6 +5,7 @@ import { Backoff } from "./backoff.js";
 import { Call, type CallSpec } from "./call.js";
 import { Deadlines } from "./deadlines.js";
 import { Lanes } from "./lanes.js";
+import type { HandleState } from "./handle-state.js";
 import type { FileLink } from "./link.js";
 import { type Outcome, Outcomes, unknownOutcome } from "./outcomes.js";
 import type { ClientSettings } from "./options.js";
@@ -79,6 +80,14 @@ export class CallBook {
   begin(sessionId: number, slots: number): void {
     this.sessionId = sessionId;
     this.#slots = new SlotTable(slots);
+  }
+
+  /** Handles on which a write waits for an answer or for its turn: it goes out as soon as the handle is back. */
+  writtenHandles(): Set<HandleState> {
+    const written = new Set<HandleState>();
+    for (const call of this.#deadlines.all())
+      if (call.spec.body.write && call.spec.handle !== undefined) written.add(call.spec.handle);
+    return written;
   }
 
   /** Calls that wait for an answer or for their turn. */

@@ -1,9 +1,9 @@
-import type { Runtime } from "../runtime/api.js";
+import type { Runtime, Timer } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import { type Answered, LinkAttempt } from "./attempt.js";
 import type { Endpoints } from "./endpoints.js";
-import type { FileLink } from "./link.js";
+import { FileLink } from "./link.js";
 import type { ClientSettings } from "./options.js";
 import { ConnectRace, type RaceOutcome } from "./race.js";
 import { isFatal, sessionIsGone } from "./retry.js";
@@ -19,6 +19,17 @@ export interface Attached {
 export type RoundOutcome =
   | { readonly attached: Attached }
   | { readonly attached: null; readonly errors: ReadonlyMap<string, HoldfastError> };
+
+/** A stream to where the session is about to go. */
+interface Prepared {
+  readonly address: string;
+  /** Null while it is being dialled. */
+  link: FileLink | null;
+  timer: Timer | null;
+}
+
+/** A prepared stream that nobody needed is closed after this long: the move was called off, or found another way. */
+const PREPARED_MS = 10_000;
 
 /** A call id for the frames before the session's own ids begin. */
 const HANDSHAKE_ID = 1;
@@ -36,6 +47,7 @@ export class Connector {
   readonly #settings: ClientSettings;
   readonly #endpoints: Endpoints;
   #current: { cancel(): void; suggest?(address: string): void } | null = null;
+  #prepared: Prepared | null = null;
   /** Rounds since the last success: each is more patient with silent nodes than the one before. */
   #rounds = 0;
 
@@ -51,9 +63,13 @@ export class Connector {
     this.#openAmong(request, this.#endpoints.order(), new Map(), done);
   }
 
-  /** One round for a session that exists. */
-  resume(context: v1.ICallContext, done: (outcome: RoundOutcome) => void): void {
-    const first = { id: HANDSHAKE_ID, attach: { resume: { context } } };
+  /** One round for a session that exists; the handles are taken up with it by nodes that can. */
+  resume(
+    context: v1.ICallContext,
+    reconnects: v1.IReconnectRequest[],
+    done: (outcome: RoundOutcome) => void,
+  ): void {
+    const first = { id: HANDSHAKE_ID, attach: { resume: { context }, reconnects } };
     this.#race(this.#endpoints.order(), first, (outcome) => {
       if (outcome.result === null) return done({ attached: null, errors: outcome.errors });
       this.#rounds = 0;
@@ -66,8 +82,45 @@ export class Connector {
     this.#current?.suggest?.(address);
   }
 
-  /** Ends a round without an outcome. */
+  /** The session is about to go there: a stream is opened now, so that the way costs nothing when it is needed. */
+  prepare(address: string): void {
+    const { attemptTimeoutMs } = this.#settings;
+    if (this.#prepared?.address === address) return;
+    this.#forgetPrepared();
+    const prepared: Prepared = { address, link: null, timer: null };
+    this.#prepared = prepared;
+    const gone = () => {
+      if (this.#prepared === prepared) this.#prepared = null;
+    };
+    FileLink.open(this.#network, address, attemptTimeoutMs, { onMessage() {}, onClosed: gone }).then(
+      (link) => {
+        if (this.#prepared !== prepared) return link.close();
+        prepared.link = link;
+        prepared.timer = this.#runtime.scheduler.after(PREPARED_MS, () => this.#forgetPrepared());
+      },
+      gone,
+    );
+  }
+
+  /** The open stream to this address, if there is one; it is the caller's then. */
+  #takePrepared(address: string): FileLink | null {
+    const prepared = this.#prepared;
+    if (prepared?.address !== address || prepared.link === null) return null;
+    this.#prepared = null;
+    prepared.timer?.cancel();
+    return prepared.link;
+  }
+
+  #forgetPrepared(): void {
+    const prepared = this.#prepared;
+    this.#prepared = null;
+    prepared?.timer?.cancel();
+    prepared?.link?.close();
+  }
+
+  /** Ends a round without an outcome, and drops what was prepared. */
   cancel(): void {
+    this.#forgetPrepared();
     this.#current?.cancel();
     this.#current = null;
   }
@@ -121,11 +174,12 @@ export class Connector {
         patienceMs: Math.min(attemptTimeoutMs, staggerMs * (1 + this.#rounds++)),
         isFinal: (error) => isFatal(error.code) || sessionIsGone(error.code),
       },
-      (address, attemptDone) =>
-        new LinkAttempt(
+      (address, attemptDone) => {
+        const link = this.#takePrepared(address);
+        return new LinkAttempt(
           this.#network,
           this.#runtime,
-          { address, timeoutMs: attemptTimeoutMs, first },
+          { address, timeoutMs: attemptTimeoutMs, first, ...(link === null ? {} : { link }) },
           {
             won: (answered) => attemptDone.won(answered),
             failed: (error) => {
@@ -133,7 +187,8 @@ export class Connector {
               attemptDone.failed(error);
             },
           },
-        ),
+        );
+      },
       done,
     );
     this.#current = race;

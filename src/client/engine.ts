@@ -20,6 +20,9 @@ import type { ClientNetwork } from "./transport-api.js";
 /** What this library speaks; a node that knows less refuses with UNSUPPORTED_VERSION. */
 export const PROTOCOL_VERSION = 1;
 
+/** Handles in one session step: what fits into one entry of the log at the node. */
+const HANDLES_WITH_ATTACH_MAX = 85;
+
 const PAUSE_FIRST_MS = 15;
 /** Short for as long as a takeover may take, so that the session is back soon after the new owner is ready. */
 const PAUSE_MAX_MS = 120;
@@ -47,6 +50,8 @@ export class SessionEngine implements CallBookOwner {
   /** Epoch of the latest break of each lease that was told on the present links. */
   readonly #breaksHeard = new Map<string, number>();
   #owner = "";
+  /** The handles of the session step under way, in its order. */
+  #asked: HandleState[] = [];
   #opened: { resolve(): void; reject(error: HoldfastError): void } | null = null;
 
   constructor(network: ClientNetwork, runtime: Runtime, settings: ClientSettings) {
@@ -185,7 +190,7 @@ export class SessionEngine implements CallBookOwner {
         },
         done,
       );
-    } else this.#connector.resume(this.#resumeContext(this.#info), done);
+    } else this.#connector.resume(this.#resumeContext(this.#info), this.#takeAlong(), done);
   }
 
   #resumeContext(info: v1.ISessionInfo): v1.ICallContext {
@@ -197,6 +202,15 @@ export class SessionEngine implements CallBookOwner {
       channelSequence: this.calls.channelSequence,
       redirect: true,
     };
+  }
+
+  /** The handles that go with the session step, so that they cost no round of their own; what is left follows one by one. */
+  #takeAlong(): v1.IReconnectRequest[] {
+    this.#asked = [...this.handles]
+      .filter((handle) => handle.outlivesConnection)
+      .slice(0, HANDLES_WITH_ATTACH_MAX);
+    const written = this.calls.writtenHandles();
+    return this.#asked.map((handle) => ({ ...handle.reconnectBody(), writing: written.has(handle) }));
   }
 
   #roundDone(outcome: RoundOutcome): void {
@@ -237,14 +251,14 @@ export class SessionEngine implements CallBookOwner {
     this.calls.linkUp(link);
     this.#move("attached");
     if (!alive) return this.#lose(`${link.address} closed the stream`);
-    this.#reclaimHandles(first);
+    this.#reclaimHandles(first, info.reconnected ?? []);
   }
 
   #token(): Uint8Array {
     return this.#info?.resumeToken ?? new Uint8Array(0);
   }
 
-  #reclaimHandles(first: boolean): void {
+  #reclaimHandles(first: boolean, answers: readonly v1.IFileResponse[]): void {
     for (const handle of this.handles) {
       if (handle.outlivesConnection) handle.status = "stale";
       else if (!first)
@@ -254,7 +268,13 @@ export class SessionEngine implements CallBookOwner {
         );
     }
     const stale = [...this.handles].filter((handle) => handle.status === "stale");
-    this.#reclaimer = new Reclaimer(this.#runtime, stale, {
+    const answered = new Map(
+      answers
+        .map((answer, i) => [this.#asked[i], answer] as const)
+        .filter(([handle]) => handle !== undefined),
+    );
+    this.#asked = [];
+    this.#reclaimer = new Reclaimer(this.#runtime, stale, answered, {
       send: (body, answered) => this.calls.express(body, answered),
       lost: (handle, error) => this.#loseHandle(handle, error),
       relocate: (error) => this.relocate(error, false),
@@ -291,6 +311,7 @@ export class SessionEngine implements CallBookOwner {
   #onNotice(notice: v1.INotice): void {
     if (notice.leaseBreak) return this.#onLeaseBreak(notice.leaseBreak);
     if (notice.moveTo) return this.moveTo(notice.moveTo.grpcAddress);
+    if (notice.moveSoon?.grpcAddress) return this.#connector.prepare(notice.moveSoon.grpcAddress);
     if (notice.handleClosed?.length) return this.#onHandleClosed(notice.handleClosed);
     // A node that stops is left as soon as its stream ends, and then tried last.
     if (notice.closing && this.address) this.endpoints.avoid(this.address);

@@ -30,19 +30,27 @@ export class Reclaimer {
   readonly #runtime: Runtime;
   readonly #owner: ReclaimerOwner;
   readonly #waiting: HandleState[];
+  readonly #answered: ReadonlyMap<HandleState | undefined, v1.IFileResponse>;
   readonly #timers = new Set<Timer>();
   #open = 0;
   #stopped = false;
 
-  constructor(runtime: Runtime, handles: readonly HandleState[], owner: ReclaimerOwner) {
+  /** `answered`: what the session step has said about handles already. */
+  constructor(
+    runtime: Runtime,
+    handles: readonly HandleState[],
+    answered: ReadonlyMap<HandleState | undefined, v1.IFileResponse>,
+    owner: ReclaimerOwner,
+  ) {
     this.#runtime = runtime;
     this.#owner = owner;
+    this.#answered = answered;
     this.#waiting = [...handles].reverse();
   }
 
   run(): void {
     while (!this.#stopped && this.#open < WINDOW && this.#waiting.length > 0)
-      this.#ask(this.#waiting.pop() as HandleState, null);
+      this.#take(this.#waiting.pop() as HandleState);
     if (!this.#stopped && this.#open === 0) {
       this.#stopped = true;
       this.#owner.done();
@@ -56,8 +64,15 @@ export class Reclaimer {
     this.#timers.clear();
   }
 
+  #take(handle: HandleState): void {
+    const answer = this.#answered.get(handle);
+    if (answer?.open) return handle.reconnected(answer.open);
+    this.#open += 1;
+    if (answer?.error) this.#refused(handle, HoldfastError.fromDetail(answer.error), null);
+    else this.#ask(handle, null);
+  }
+
   #ask(handle: HandleState, backoff: Backoff | null): void {
-    if (backoff === null) this.#open += 1;
     this.#owner.send({ reconnect: handle.reconnectBody() }, (response) => {
       if (this.#stopped) return;
       if (response.error) return this.#refused(handle, HoldfastError.fromDetail(response.error), backoff);

@@ -20,6 +20,8 @@ const LOOK_MS = 100;
 /** Sessions frozen at once by one operation: each is frozen only as long as its own hand-over takes. */
 const FROZEN_AT_ONCE_MAX = 32;
 const ATTEMPTS_MAX = 3;
+/** From an operation's begin to its first freeze: clients use it to connect to where they are going. */
+const PREPARE_MS = 40;
 
 /** How far this leader has come with one item. */
 interface Attempt {
@@ -38,6 +40,8 @@ export class Transfers {
   readonly #replica: Replica;
   readonly #releaseTimeoutMs: number;
   readonly #attempts = new Map<string, Attempt>();
+  /** When this leader first saw each running operation, on its monotonic clock. */
+  readonly #seenMs = new Map<string, number>();
   readonly #endings: (() => void)[];
   #timer: Timer | null = null;
   #driving = false;
@@ -193,7 +197,10 @@ export class Transfers {
       this.#again = false;
       if (!this.#replica.leader().ready) break;
       const running = [...this.#replica.state.operations()].filter((op) => op.state === "running");
-      if (running.length === 0) this.#attempts.clear();
+      if (running.length === 0) {
+        this.#attempts.clear();
+        this.#seenMs.clear();
+      }
       for (const operation of running) await this.#driveOne(operation);
     }
     this.#driving = false;
@@ -248,6 +255,16 @@ export class Transfers {
     return { kind: "open", session };
   }
 
+  /** How long clients still have to connect to where they are going; looked at again when that is over. */
+  #prepareLeftMs(id: string): number {
+    const nowMs = this.#runtime.clock.monotonicMs();
+    const seenMs = this.#seenMs.get(id);
+    if (seenMs !== undefined) return seenMs + PREPARE_MS - nowMs;
+    this.#seenMs.set(id, nowMs);
+    this.#runtime.scheduler.after(PREPARE_MS, () => this.#wake());
+    return PREPARE_MS;
+  }
+
   /** What to propose now for an item that is not where it should be; null: wait. */
   #nextCommand(id: string, item: v1.IOperationItem, session: v1.ISessionRecord): v1.ICommand | null {
     const { state } = this.#replica;
@@ -265,6 +282,7 @@ export class Transfers {
       const toIncarnation = state.node(item.to ?? "")?.incarnation ?? 0;
       return { moveSession: { fence, to: item.to ?? "", toIncarnation, operationId: id, forced: true } };
     }
+    if (session.connected && this.#prepareLeftMs(id) > 0) return null;
     const key = keyOf(id, item);
     const attempt = this.#attempts.get(key) ?? { count: 0, askedAtMs: Number.NEGATIVE_INFINITY };
     const nowMs = this.#runtime.clock.monotonicMs();

@@ -1,9 +1,10 @@
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { FileChannel, PeerInfo } from "./api.js";
-import { bindChannel, checkTakesSessions, openSession, resumeSession, sessionInfo } from "./calls/attach.js";
+import { bindChannel, checkTakesSessions, openSession, sessionInfo } from "./calls/attach.js";
 import { type Call, cancelParked, type Reply } from "./calls/call.js";
 import { dispatch } from "./calls/dispatch.js";
+import { type Resumed, resumeSession } from "./calls/resume.js";
 import type { NodeCore } from "./core.js";
 import { sameBytes } from "./ids.js";
 import type { OwnedSession } from "./sessions.js";
@@ -84,18 +85,22 @@ export class Channel implements FileChannel {
         ErrorCode.INVALID_ARGUMENT,
         "this stream has a session already; open another stream",
       );
-    const session = await this.sessionOf(request);
+    const { session, reconnected } = await this.sessionOf(request);
     if (this.closed) throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
     if (!request.bind) session.channels.clear();
     this.owned = session;
     session.channels.add(this.id);
-    return { session: await sessionInfo(this.core, session) };
+    return { session: { ...(await sessionInfo(this.core, session)), reconnected } };
   }
 
-  private async sessionOf(request: v1.IAttachRequest): Promise<OwnedSession> {
-    if (request.open) return openSession(this.core, this.peer, request.open);
-    if (request.resume) return resumeSession(this.core, this.peer, request.resume.context ?? {});
-    if (request.bind) return bindChannel(this.core, this.peer, request.bind.context ?? {});
+  private async sessionOf(request: v1.IAttachRequest): Promise<Resumed> {
+    const { core, peer } = this;
+    const none: v1.IFileResponse[] = [];
+    if (request.open) return { session: await openSession(core, peer, request.open), reconnected: none };
+    if (request.resume)
+      return resumeSession(core, peer, request.resume.context ?? {}, request.reconnects ?? []);
+    if (request.bind)
+      return { session: await bindChannel(core, peer, request.bind.context ?? {}), reconnected: none };
     throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, "attach names neither a new session nor an old one");
   }
 

@@ -40,6 +40,9 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
     case "effect-needed":
       if (event.effect) void effectNeeded(env.core, event.effect);
       break;
+    case "operation-begun":
+      if (event.operation) void movesSoon(env, event.operation);
+      break;
     case "session-frozen":
       if (event.session) sessionFrozen(env.core, event.session);
       break;
@@ -197,6 +200,20 @@ function sessionMoved(env: EventsEnv, record: v1.ISessionRecord): void {
   if (session === undefined || session.epoch >= (record.epoch ?? 0)) return;
   dropSession(core, session);
   void moveNotice(env, session, record.owner ?? "");
+}
+
+/** Clients of sessions that are about to move connect to where they go before anything is frozen. Only a hint. */
+async function movesSoon(env: EventsEnv, operation: v1.IOperationRecord): Promise<void> {
+  const items = (operation.items ?? []).filter(({ sessionId }) => env.core.sessions.has(sessionId ?? 0));
+  if (items.length === 0) return;
+  const answer = await env.core.options.coordinator.query({ stale: true, nodes: {} });
+  const addresses = new Map((answer.nodes ?? []).map((node) => [node.name ?? "", node.grpcAddress ?? ""]));
+  for (const { sessionId, to } of items) {
+    const session = env.core.sessions.get(sessionId ?? 0);
+    const grpcAddress = addresses.get(to ?? "");
+    if (session === undefined || !grpcAddress) continue;
+    env.notify(session, { moveSoon: { node: to ?? "", grpcAddress } });
+  }
 }
 
 async function moveNotice(env: EventsEnv, session: OwnedSession, owner: string): Promise<void> {

@@ -84,7 +84,11 @@ async function itemOf(
   operationId: string,
   record: v1.ISessionRecord,
 ): Promise<v1.IOperationItem> {
-  const answer = await core.options.coordinator.query({ operation: operationId });
+  // The entry that froze the session came after the operation's: what is known here is enough, and no round is waited for.
+  const { coordinator } = core.options;
+  let answer = await coordinator.query({ operation: operationId, stale: true });
+  // Another coordinator may be asked than the one that told of the freeze, and be behind it.
+  if (answer.error) answer = await coordinator.query({ operation: operationId });
   if (answer.error) throw HoldfastError.fromDetail(answer.error);
   const items = answer.operations?.[0]?.items ?? [];
   const item = items.find(

@@ -122,10 +122,13 @@ function batch(tx: Tx, command: v1.IBatch): v1.ICommandResult {
       ErrorCode.LIMIT_EXCEEDED,
       `${commands.length} commands; a batch has at most ${limits.batchCommandsMax}`,
     );
-  const results = commands.map((inner) => {
+  let refused = false;
+  const results = commands.map((inner, i) => {
+    if (refused) return fail(ErrorCode.CANCELLED, "the first command of the batch was refused");
     if (inner.batch) return fail(ErrorCode.INVALID_ARGUMENT, "a batch in a batch");
     const result = dispatch(tx, inner);
     result.revision ??= tx.revision;
+    if (i === 0) refused = command.firstGuards === true && Boolean(result.error);
     return result;
   });
   return { batch: { results } };

@@ -154,6 +154,46 @@ describe(`client: failover (SEED=${SEED})`, () => {
     assert.ok(tookMs < 4_000 + 2_500, `took ${tookMs} ms`);
   });
 
+  it("takes its handles along in the session step, and asks again for one that was put off", async () => {
+    const { world, cluster, session, handle } = await opened();
+    const second = await world.settle(session.open("demo:/b", { disposition: "open-if" }));
+    cluster.takesHandlesAlong = true;
+    failover(cluster, "n2", 500);
+    await world.settle(handle.write(0, text("after")));
+    await world.settle(second.write(0, text("after")));
+    assert.equal(cluster.requests("reconnect").length, 0, "none on its own");
+    const step = cluster.requests("attach").findLast((seen) => seen.node === "n2")?.request.attach;
+    assert.deepEqual(
+      step?.reconnects?.map((each) => [each.path, each.writing]),
+      [
+        ["a", true],
+        ["b", false],
+      ],
+    );
+  });
+
+  it("opens a stream to where it is about to go, and goes there on it", async () => {
+    const { world, cluster, session, handle } = await opened();
+    const target = cluster.nodes.get("n2");
+    cluster.nodes.get("n1")?.notify({ moveSoon: { node: "n2", grpcAddress: address("n2") } });
+    await world.until(() => target?.streams.size === 1, 1_000);
+    const [prepared] = target?.streams ?? [];
+    cluster.giveTo("n2");
+    cluster.nodes.get("n1")?.notify({ moveTo: { node: "n2", grpcAddress: address("n2") } });
+    await world.until(() => session.owner === "n2" && session.state === "ready", 1_000);
+    assert.equal(prepared?.attached, true);
+    await world.settle(handle.write(0, text("x")));
+  });
+
+  it("closes the prepared stream when the move does not come", async () => {
+    const { world, cluster, session } = await opened();
+    const target = cluster.nodes.get("n2");
+    cluster.nodes.get("n1")?.notify({ moveSoon: { node: "n2", grpcAddress: address("n2") } });
+    await world.until(() => target?.streams.size === 1, 1_000);
+    await world.until(() => target?.streams.size === 0, 15_000);
+    assert.equal(session.owner, "n1");
+  });
+
   it("follows a move that its node announces", async () => {
     const { world, cluster, session, handle } = await opened();
     cluster.giveTo("n2");

@@ -44,6 +44,8 @@ export class FakeCluster {
   sessionIsGone = false;
   interfere: Interfere = () => null;
   nextVolatile = 1;
+  /** Handles that come with a session step are taken up in it, as our nodes do; false: as nodes did before. */
+  takesHandlesAlong = false;
   constructor(
     readonly world: World,
     names: readonly string[] = ["n1", "n2", "n3"],
@@ -138,7 +140,7 @@ export class FakeNode {
   #answer(stream: FakeStream, request: v1.FileRequest): v1.IFileResponse {
     if (request.ping) return { done: {} };
     if (request.attach?.open) return this.#open(stream);
-    if (request.attach?.resume) return this.#resume(stream);
+    if (request.attach?.resume) return this.#resume(stream, request.attach.reconnects ?? []);
     if (!stream.attached) return refuse(ErrorCode.INVALID_ARGUMENT, "attach first");
     if (this.cluster.owner !== this.name) return this.#notOwner();
     return this.#once(request, () => this.#perform(stream, request));
@@ -165,11 +167,13 @@ export class FakeNode {
     return { session: this.#info() };
   }
 
-  #resume(stream: FakeStream): v1.IFileResponse {
+  #resume(stream: FakeStream, handles: readonly v1.IReconnectRequest[]): v1.IFileResponse {
     if (this.cluster.sessionIsGone) return refuse(ErrorCode.UNKNOWN_SESSION, "no such session");
     if (this.cluster.owner !== this.name) return this.#notOwner();
     stream.attached = true;
-    return { session: this.#info() };
+    if (!this.cluster.takesHandlesAlong) return { session: this.#info() };
+    const reconnected = handles.map((handle) => this.#reconnect(stream, handle));
+    return { session: { ...this.#info(), reconnected } };
   }
 
   #info(): v1.ISessionInfo {

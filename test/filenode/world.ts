@@ -292,7 +292,8 @@ export class TestClient {
     return response.open;
   }
 
-  private dial(node: TestNode): void {
+  /** Makes a new connection, without a word yet. */
+  dial(node: TestNode): void {
     this.channel = node.node.connect({ principal: this.principal, address: "test" }, (response) => {
       if (response.notice) this.notices.push(response.notice);
     });

@@ -4,13 +4,13 @@ import { limits } from "../../wire/limits.js";
 import type { PeerInfo } from "../api.js";
 import type { NodeCore } from "../core.js";
 import { sameBytes } from "../ids.js";
-import { loadSession } from "../load-session.js";
 import { OwnedSession } from "../sessions.js";
 
 /** The version of files.proto that this node speaks. */
 export const PROTOCOL_VERSION = 1;
 
-function checkVersion(version: number | null | undefined): void {
+/** Throws UNSUPPORTED_VERSION for a client that speaks a later version than this node. */
+export function checkVersion(version: number | null | undefined): void {
   if ((version ?? 0) <= PROTOCOL_VERSION) return;
   throw new HoldfastError(
     ErrorCode.UNSUPPORTED_VERSION,
@@ -19,7 +19,8 @@ function checkVersion(version: number | null | undefined): void {
   );
 }
 
-function checkGuid(guid: Uint8Array | null | undefined, what: string): Uint8Array {
+/** The 16 bytes of a guid; throws INVALID_ARGUMENT for any other length. */
+export function checkGuid(guid: Uint8Array | null | undefined, what: string): Uint8Array {
   if (guid?.length === limits.guidBytes) return guid;
   throw new HoldfastError(
     ErrorCode.INVALID_ARGUMENT,
@@ -59,42 +60,6 @@ export async function openSession(
 export function checkTakesSessions(core: NodeCore): void {
   if (core.stopping) throw new HoldfastError(ErrorCode.STOPPING, `${core.node} is stopping`);
   core.admit(null);
-}
-
-/**
- * Takes an existing session up on a new connection. What an older connection has under way here ends first: nothing of
- * it may reach the log after the client has begun to replay (semantics.md B6).
- */
-export async function resumeSession(
-  core: NodeCore,
-  peer: PeerInfo,
-  context: v1.ICallContext,
-): Promise<OwnedSession> {
-  checkVersion(context.protocolVersion);
-  checkTakesSessions(core);
-  const id = context.sessionId ?? 0;
-  const known = core.sessions.get(id);
-  if (known !== undefined) {
-    known.channels.clear();
-    await within(core, known.running.drained(), "older calls of the session still run");
-    await within(core, known.ready, "what the old owner left is still being resolved");
-  }
-  const result = await core.execute({
-    connectSession: {
-      sessionId: id,
-      clientGuid: checkGuid(context.clientGuid, "client guid"),
-      principal: peer.principal,
-      resumeToken: context.resumeToken ?? null,
-      node: core.node,
-      nodeIncarnation: core.options.lease.incarnation,
-      channelSequence: context.channelSequence ?? 0,
-    },
-  });
-  const record = result.session;
-  if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state connected a session without a record");
-  const session = loadSession(core, record);
-  await within(core, session.ready, "what the old owner left is still being resolved");
-  return session;
 }
 
 /**
@@ -143,20 +108,6 @@ async function notHere(core: NodeCore, id: number): Promise<never> {
     owner: { node: record.owner ?? "" },
     epoch: record.epoch ?? 0,
   });
-}
-
-async function within(core: NodeCore, wait: Promise<void>, why: string): Promise<void> {
-  let timer: { cancel(): void } | undefined;
-  const late = new Promise<"late">((resolve) => {
-    timer = core.options.runtime.scheduler.after(core.limits.drainMs, () => resolve("late"));
-  });
-  const first = await Promise.race([wait, late]);
-  timer?.cancel();
-  if (first === "late")
-    throw new HoldfastError(ErrorCode.NOT_READY, `${core.node}: ${why}`, {
-      node: core.node,
-      retryAfterMs: 100,
-    });
 }
 
 /** What a client needs to know of its session. */

@@ -4,6 +4,7 @@ import { access } from "../access.js";
 import type { VfsStat } from "../api.js";
 import type { NodeCore } from "../core.js";
 import { dropHandle, fileInfo, installHandle, observed } from "../handles.js";
+import type { OwnedSession } from "../sessions.js";
 import { clientName, clientPath } from "../paths.js";
 import { overtaken } from "./effect.js";
 import { type Call, findHandle, type Reply, settle } from "./call.js";
@@ -127,27 +128,43 @@ export async function reconnectCall(
   request: v1.IReconnectRequest,
 ): Promise<Reply> {
   core.admit(call.session);
+  const command = reconnectCommand(call.session, request, call.channelSequence);
   const result = await core.execute(
-    {
-      reconnectHandle: {
-        fence: call.session.fence(),
-        request: call.request,
-        handleId: request.handleId ?? null,
-        createGuid: request.createGuid ?? null,
-        persistent: request.persistent ?? false,
-        lease: request.lease ?? null,
-        path: request.path ?? "",
-        channelSequence: call.channelSequence,
-      },
-    },
+    { reconnectHandle: { ...command, request: call.request } },
     call.deadlineMs,
   );
+  return reconnected(core, call.session, result);
+}
+
+/** What the state is asked for a reconnect. */
+export function reconnectCommand(
+  session: OwnedSession,
+  request: v1.IReconnectRequest,
+  channelSequence: number,
+): v1.IReconnectHandle {
+  return {
+    fence: session.fence(),
+    handleId: request.handleId ?? null,
+    createGuid: request.createGuid ?? null,
+    persistent: request.persistent ?? false,
+    lease: request.lease ?? null,
+    path: request.path ?? "",
+    channelSequence,
+  };
+}
+
+/** Takes the handle in that the state has given back to its client. */
+export async function reconnected(
+  core: NodeCore,
+  session: OwnedSession,
+  result: v1.ICommandResult,
+): Promise<Reply> {
   const open = result.open ?? { handle: result.handle ?? null };
   const record = open.handle;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state reconnected a handle without a record");
-  const handle = installHandle(core, call.session, record, open.locks, result.revision ?? 0);
+  const handle = installHandle(core, session, record, open.locks, result.revision ?? 0);
   const stat = await handle.vfs.stat(handle.path);
-  core.admitReply(call.session);
+  core.admitReply(session);
   return { open: openReply(record, open, stat) };
 }
 
