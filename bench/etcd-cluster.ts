@@ -35,6 +35,7 @@ export interface EtcdCluster {
   /** Client address of the leader. */
   readonly address: string;
   readonly leader: Child;
+  readonly followers: readonly Child[];
   put(key: string, value: Uint8Array): Promise<void>;
   stop(): Promise<void>;
 }
@@ -71,6 +72,7 @@ export async function startEtcd(folder: string): Promise<EtcdCluster> {
     return {
       address: (members[at] as { client: string }).client,
       leader: children[at] as Child,
+      followers: children.filter((_, i) => i !== at),
       put: (key, value) => unary(client, ETCD_PUT_PATH, encodePut(key, value), 10_000).then(() => undefined),
       stop,
     };

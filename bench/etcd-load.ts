@@ -1,6 +1,6 @@
 import { encodePut, ETCD_PUT_PATH, type EtcdCluster } from "./etcd-cluster.js";
 import { h2load } from "./h2load.js";
-import { h2Row, measured, type Plan, type Row } from "./holdfast-load.js";
+import { counted, h2Row, measured, type Plan, type Row } from "./holdfast-load.js";
 import { closedLoop } from "./load.js";
 
 /** Puts of the same size as our stores, from a grpc-js client to etcd's leader. */
@@ -10,20 +10,21 @@ export async function etcdLoad(etcd: EtcdCluster, plan: Plan, warmSeconds: numbe
     closedLoop({ target: "etcd", operation: "put, grpc-js unary", inFlight, seconds }, put);
   await load(64, warmSeconds);
   const rows: Row[] = [];
-  for (const level of plan.levels) rows.push(await measured(etcd.leader, () => load(level, plan.seconds)));
+  for (const level of plan.levels) rows.push(await measured(etcd, () => load(level, plan.seconds)));
   return rows;
 }
 
 /** The same from h2load. */
 export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: number): Promise<Row> {
-  const before = etcd.leader.cpuMs();
-  const result = await h2load({
-    address: etcd.address,
-    path: ETCD_PUT_PATH,
-    message: encodePut("bench/0", plan.value),
-    requests,
-    clients: 4,
-    streams: 16,
-  });
-  return h2Row("etcd", "put, h2load unary", result, 0, etcd.leader.cpuMs() - before);
+  const { result, cpu } = await counted(etcd, () =>
+    h2load({
+      address: etcd.address,
+      path: ETCD_PUT_PATH,
+      message: encodePut("bench/0", plan.value),
+      requests,
+      clients: 4,
+      streams: 16,
+    }),
+  );
+  return h2Row("etcd", "put, h2load unary", result, 0, cpu);
 }

@@ -14,6 +14,7 @@ export interface HoldfastCluster {
   /** gRPC addresses, the leader's first. */
   readonly addresses: readonly string[];
   readonly leader: Child;
+  readonly followers: readonly Child[];
   stop(): Promise<void>;
 }
 
@@ -52,6 +53,7 @@ export async function startHoldfast(folder: string, profile: string | null): Pro
     return {
       addresses,
       leader: children[at] as Child,
+      followers: children.filter((_, i) => i !== at),
       stop: async () => {
         await Promise.all(children.map((child) => child.stop()));
       },

@@ -5,11 +5,24 @@ import { services } from "../src/wire/services.js";
 import type { HoldfastCluster } from "./holdfast-cluster.js";
 import { h2load } from "./h2load.js";
 import { closedLoop, type Measured } from "./load.js";
-import type { Child } from "./processes.js";
+import { type Child, ownCpuMs } from "./processes.js";
 
-/** A measured series with the leader's CPU time for one operation. */
-export interface Row extends Measured {
+/** A measured series with what one operation cost in CPU time. */
+export interface Row extends Measured, CpuPerOp {}
+
+/** CPU time of one operation in µs, by who spent it. The cores are shared, so their sum bounds what the whole can do. */
+export interface CpuPerOp {
   readonly leaderCpuUsPerOp: number;
+  /** Both together. */
+  readonly followersCpuUsPerOp: number;
+  /** The generator of the load: this process, or h2load. */
+  readonly clientCpuUsPerOp: number;
+}
+
+/** The processes of a cluster, for their CPU times. */
+export interface Servers {
+  readonly leader: Child;
+  readonly followers: readonly Child[];
 }
 
 /** How long and how wide to measure. */
@@ -19,12 +32,51 @@ export interface Plan {
   readonly value: Uint8Array;
 }
 
-/** Runs a series and notes what it cost the leader. */
-export async function measured(leader: Child, run: () => Promise<Measured>): Promise<Row> {
-  const before = leader.cpuMs();
+/** Runs a series and notes what it cost everybody. */
+export async function measured(servers: Servers, run: () => Promise<Measured>): Promise<Row> {
+  const { result, cpu } = await counted(servers, run);
+  return { ...result, ...perOp(cpu, result.count) };
+}
+
+/** CPU times in ms, by who spent them. */
+interface CpuMs {
+  readonly leader: number;
+  readonly followers: number;
+  readonly client: number;
+}
+
+/** Runs something and notes the CPU time that it cost everybody, ended children of this process included. */
+export async function counted<T>(
+  servers: Servers,
+  run: () => Promise<T>,
+): Promise<{ readonly result: T; readonly cpu: CpuMs }> {
+  const before = cpuNow(servers);
   const result = await run();
-  const cpuMs = leader.cpuMs() - before;
-  return { ...result, leaderCpuUsPerOp: (cpuMs * 1000) / Math.max(1, result.count) };
+  const after = cpuNow(servers);
+  const cpu = {
+    leader: after.leader - before.leader,
+    followers: after.followers - before.followers,
+    client: after.client - before.client,
+  };
+  return { result, cpu };
+}
+
+function cpuNow({ leader, followers }: Servers): CpuMs {
+  return {
+    leader: leader.cpuMs(),
+    followers: followers.reduce((sum, follower) => sum + follower.cpuMs(), 0),
+    client: ownCpuMs(),
+  };
+}
+
+/** What each operation of `count` cost. */
+export function perOp(cpu: CpuMs, count: number): CpuPerOp {
+  const us = (ms: number) => (ms * 1000) / Math.max(1, count);
+  return {
+    leaderCpuUsPerOp: us(cpu.leader),
+    followersCpuUsPerOp: us(cpu.followers),
+    clientCpuUsPerOp: us(cpu.client),
+  };
 }
 
 const SERVER = { server: "bench", incarnation: 1 };
@@ -41,7 +93,7 @@ export async function streamLoad(cluster: HoldfastCluster, plan: Plan, warmSecon
     closedLoop({ target: "holdfast", operation: "store, library stream", inFlight, seconds }, store);
   await load(64, warmSeconds);
   const rows: Row[] = [];
-  for (const level of plan.levels) rows.push(await measured(cluster.leader, () => load(level, plan.seconds)));
+  for (const level of plan.levels) rows.push(await measured(cluster, () => load(level, plan.seconds)));
   keys.close();
   return rows;
 }
@@ -72,7 +124,7 @@ export async function unaryLoad(cluster: HoldfastCluster, plan: Plan): Promise<R
   const rows: Row[] = [];
   for (const inFlight of plan.levels)
     rows.push(
-      await measured(cluster.leader, () =>
+      await measured(cluster, () =>
         closedLoop(
           { target: "holdfast", operation: "store, grpc-js unary", inFlight, seconds: plan.seconds },
           store,
@@ -87,20 +139,20 @@ export async function unaryLoad(cluster: HoldfastCluster, plan: Plan): Promise<R
 export async function h2Load(cluster: HoldfastCluster, plan: Plan, requests: number): Promise<Row> {
   const keys = connectKeys({ nodes: cluster.addresses, ...SERVER });
   const before = await keys.get("bench/0");
-  const cpuBefore = cluster.leader.cpuMs();
-  const result = await h2load({
-    address: cluster.addresses[0] as string,
-    path: storeKeyMethod().path,
-    message: v1.StoreKey.encode(storeKey("bench/0", before?.epoch ?? 0, plan.value)).finish(),
-    requests,
-    clients: 4,
-    streams: 16,
-  });
-  const cpuMs = cluster.leader.cpuMs() - cpuBefore;
+  const { result, cpu } = await counted(cluster, () =>
+    h2load({
+      address: cluster.addresses[0] as string,
+      path: storeKeyMethod().path,
+      message: v1.StoreKey.encode(storeKey("bench/0", before?.epoch ?? 0, plan.value)).finish(),
+      requests,
+      clients: 4,
+      streams: 16,
+    }),
+  );
   const after = await keys.get("bench/0");
   keys.close();
   const stored = (after?.version ?? 0) - (before?.version ?? 0);
-  return h2Row("holdfast", "store, h2load unary", result, requests - stored, cpuMs);
+  return h2Row("holdfast", "store, h2load unary", result, requests - stored, cpu);
 }
 
 /** An h2load result as a row; it gives no percentiles. */
@@ -109,7 +161,7 @@ export function h2Row(
   operation: string,
   result: { opsPerSecond: number; requests: number; failed: number; maxMs: number },
   missing: number,
-  cpuMs: number,
+  cpu: CpuMs,
 ): Row {
   return {
     target,
@@ -123,7 +175,7 @@ export function h2Row(
     p90Ms: Number.NaN,
     p99Ms: Number.NaN,
     maxMs: result.maxMs,
-    leaderCpuUsPerOp: (cpuMs * 1000) / Math.max(1, result.requests),
+    ...perOp(cpu, result.requests),
     ...(missing > 0 ? { error: `${missing} calls were not carried out` } : {}),
   };
 }
@@ -138,14 +190,14 @@ export async function handleLoad(cluster: HoldfastCluster, plan: Plan): Promise<
   const warm = { target: "holdfast", operation: "warm-up", inFlight: 1, seconds: 1 };
   await closedLoop(warm, pair);
   const rows = [
-    await measured(cluster.leader, () =>
+    await measured(cluster, () =>
       closedLoop({ ...warm, operation: "open + close, persistent", seconds: plan.seconds }, pair),
     ),
   ];
   const handle = await session.open("demo:/bench-lock", { disposition: "open-if" });
   const range = { offset: 0, length: 1 };
   rows.push(
-    await measured(cluster.leader, () =>
+    await measured(cluster, () =>
       closedLoop({ ...warm, operation: "lock + unlock", seconds: plan.seconds }, async () => {
         await handle.lock(range);
         await handle.unlock(range);

@@ -22,6 +22,7 @@ const { values } = parseArgs({
     markdown: { type: "string" },
     "no-etcd": { type: "boolean", default: false },
     "no-unary": { type: "boolean", default: false },
+    "stream-only": { type: "boolean", default: false },
     json: { type: "string", default: process.env["JSON"] ?? "" },
   },
 });
@@ -60,13 +61,13 @@ try {
 }
 
 async function measure(): Promise<void> {
-  const withH2Load = isInstalled("h2load");
+  const withH2Load = isInstalled("h2load") && !values["stream-only"];
   const cluster = await startHoldfast(join(folder, "holdfast"), profile);
   try {
     rows.push(...(await streamLoad(cluster, plan, WARM_SECONDS)));
-    if (!values["no-unary"]) rows.push(...(await unaryLoad(cluster, plan)));
+    if (!values["no-unary"] && !values["stream-only"]) rows.push(...(await unaryLoad(cluster, plan)));
     if (withH2Load) rows.push(await h2Load(cluster, plan, H2LOAD_REQUESTS));
-    rows.push(...(await handleLoad(cluster, plan)));
+    if (!values["stream-only"]) rows.push(...(await handleLoad(cluster, plan)));
   } finally {
     await cluster.stop();
   }
@@ -81,5 +82,5 @@ async function measure(): Promise<void> {
   } finally {
     await etcd.stop();
   }
-  if (!withH2Load) console.log("h2load is not installed (nghttp2-client): no figures from it");
+  if (!isInstalled("h2load")) console.log("h2load is not installed (nghttp2-client): no figures from it");
 }

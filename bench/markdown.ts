@@ -23,8 +23,8 @@ function describe(rows: readonly Row[], claims: readonly Ratio[], where: Machine
   return [
     `${where.cores} x ${where.cpu}, ${where.memoryGb} GB, Node ${where.node}, ${where.kernel}. Load average before the run: ${where.loadBefore}.`,
     "",
-    "| target | operation | in flight | operations/s | p50 ms | p99 ms | leader CPU µs/operation |",
-    "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+    "| target | operation | in flight | operations/s | p50 ms | p99 ms | CPU µs/operation: leader | followers | client |",
+    "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ...rows.map((row) => {
       const cells = [
         row.target,
@@ -34,6 +34,8 @@ function describe(rows: readonly Row[], claims: readonly Ratio[], where: Machine
         number(row.p50Ms),
         number(row.p99Ms),
         Math.round(row.leaderCpuUsPerOp),
+        Math.round(row.followersCpuUsPerOp),
+        Math.round(row.clientCpuUsPerOp),
       ];
       return `| ${cells.join(" | ")} |`;
     }),

@@ -85,7 +85,9 @@ export function print(rows: readonly Row[], claims: readonly Ratio[], where: Mac
       "p50 ms",
       "p99 ms",
       "max ms",
-      "leader CPU µs/op",
+      "CPU µs/op: leader",
+      "followers",
+      "client",
       "errors",
     ],
     style: { head: [], border: [] },
@@ -100,6 +102,8 @@ export function print(rows: readonly Row[], claims: readonly Ratio[], where: Mac
       milliseconds(row.p99Ms),
       milliseconds(row.maxMs),
       Math.round(row.leaderCpuUsPerOp),
+      Math.round(row.followersCpuUsPerOp),
+      Math.round(row.clientCpuUsPerOp),
       row.errors,
     ]);
   console.log(table.toString());
