@@ -136,6 +136,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       isConnected: (peer) => this.inbox.isConnected(peer),
       send: (to, frame) => this.transport.send(to, frame),
       diskLow: () => deps.diskLow(),
+      appliedIndex: () => this.position.index,
     });
     this.writer = new StateWriter(
       config,
@@ -237,7 +238,11 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.askReads();
     for (let round = 0; round < ROUNDS_PER_TURN && this.raft.hasEffects(); round++)
       this.act(this.raft.drain());
-    if (this.applySlice() && this.raft.hasEffects()) this.act(this.raft.drain());
+    if (this.applySlice()) {
+      // The end of a round is what gathered commands wait for.
+      this.flow.flush();
+      if (this.raft.hasEffects()) this.act(this.raft.drain());
+    }
     this.transport.flush();
     const more = !this.queue.isEmpty && !this.queue.paused;
     if (more || this.raft.hasEffects()) this.schedule();
