@@ -1,6 +1,8 @@
 import type { Runtime, Timer } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { FrameGather } from "../wire/frame-gather.js";
 import type { v1 } from "../wire/index.js";
+import { limits } from "../wire/limits.js";
 import { Backoff } from "./backoff.js";
 import { Endpoints } from "./endpoints.js";
 import { Liveness } from "./liveness.js";
@@ -30,6 +32,8 @@ const PAUSE_FIRST_MS = 15;
 const PAUSE_MAX_MS = 250;
 const SWEEP_MS = 50;
 const FIRST_ID = 16;
+/** Any call that every node answers at once; its answer is nobody's. */
+const PING: v1.ICoordinatorRequest = { id: 1, query: { stale: true, cluster: {} } };
 
 /**
  * Commands and queries to the coordinator on one stream, many at once. When the stream or its node is lost, another
@@ -43,6 +47,8 @@ export class CoordinatorLink {
   readonly #pauses: Backoff;
   readonly #waiting = new Map<number, Waiting>();
   #stream: ClientStream<v1.ICoordinatorRequest> | null = null;
+  /** Calls of one turn, on their way to `#stream`. */
+  #frames: FrameGather<v1.ICoordinatorRequest> | null = null;
   #address = "";
   #liveness: Liveness | null = null;
   #race: { cancel(): void } | null = null;
@@ -99,6 +105,7 @@ export class CoordinatorLink {
     this.#sweep?.cancel();
     this.#pause?.cancel();
     this.#liveness?.stop();
+    this.#frames?.close();
     this.#stream?.close();
     this.#stream = null;
     for (const call of this.#waiting.values())
@@ -108,7 +115,7 @@ export class CoordinatorLink {
 
   #send(call: Waiting): void {
     call.sent = true;
-    this.#stream?.send(call.request);
+    this.#frames?.push(call.request);
   }
 
   #connect(): void {
@@ -172,10 +179,15 @@ export class CoordinatorLink {
     this.#stream = stream;
     this.#address = address;
     this.#endpoints.settled(address);
+    this.#frames = new FrameGather<v1.ICoordinatorRequest>({
+      one: (request) => stream.send(request),
+      many: (calls) => stream.send({ calls }),
+    });
+    stream.send({ ...PING, frameCallsMax: limits.frameCallsMax });
     this.#liveness = new Liveness(this.#runtime, {
       pingIntervalMs: this.#settings.pingIntervalMs,
       silenceLimitMs: this.#settings.silenceLimitMs,
-      ping: () => stream.send({ id: 1, query: { stale: true, cluster: {} } }),
+      ping: () => stream.send(PING),
       onSilent: () => this.#down(true),
     });
     for (const call of this.#waiting.values()) this.#send(call);
@@ -184,6 +196,8 @@ export class CoordinatorLink {
   #down(silent: boolean): void {
     const stream = this.#stream;
     this.#stream = null;
+    this.#frames?.close();
+    this.#frames = null;
     this.#liveness?.stop();
     this.#liveness = null;
     this.#endpoints.avoid(this.#address);
@@ -198,6 +212,13 @@ export class CoordinatorLink {
 
   #onMessage(message: v1.ICoordinatorResponse): void {
     this.#liveness?.heard();
+    if (message.frameCallsMax) this.#frames?.otherTakes(message.frameCallsMax);
+    const { answers } = message;
+    if (!answers?.length) return this.#onAnswer(message);
+    for (let i = 0; i < answers.length; i++) this.#onAnswer(answers[i] as v1.ICoordinatorResponse);
+  }
+
+  #onAnswer(message: v1.ICoordinatorResponse): void {
     const call = this.#waiting.get(message.id ?? 0);
     if (call === undefined) return;
     const detail = message.error ?? message.result?.error ?? message.answer?.error;

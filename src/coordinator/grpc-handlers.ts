@@ -3,7 +3,6 @@ import type {
   handleServerStreamingCall,
   handleUnaryCall,
   sendUnaryData,
-  ServerDuplexStream,
   ServerUnaryCall,
   ServerWritableStream,
   UntypedServiceImplementation,
@@ -12,6 +11,7 @@ import type { Clock } from "../runtime/api.js";
 import { HoldfastError } from "../wire/errors.js";
 import { toServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
+import { CallStream } from "./call-stream.js";
 import type { Coordinator } from "./coordinator.js";
 
 type Unary<Request, Response> = handleUnaryCall<Request, Response>;
@@ -52,7 +52,7 @@ export function coordinatorHandlers(coordinator: Coordinator, clock: Clock): Unt
         else callback(null, { revision: answer.revision ?? 0, key });
       });
     }) satisfies Unary<v1.IGetKeyRequest, v1.ICommandResult>,
-    stream: ((call) => serveStream(coordinator, call)) satisfies handleBidiStreamingCall<
+    stream: ((call) => void new CallStream(coordinator, call)) satisfies handleBidiStreamingCall<
       v1.ICoordinatorRequest,
       v1.ICoordinatorResponse
     >,
@@ -75,39 +75,6 @@ function monotonicDeadline(call: { getDeadline(): Date | number }, clock: Clock)
   const wall = typeof deadline === "number" ? deadline : deadline.getTime();
   return Number.isFinite(wall) ? clock.monotonicMs() + (wall - clock.wallMs()) : undefined;
 }
-
-/** Commands and queries in, answers out as they come; reading stops while too many are under way. */
-function serveStream(
-  coordinator: Coordinator,
-  call: ServerDuplexStream<v1.ICoordinatorRequest, v1.ICoordinatorResponse>,
-): void {
-  const max = coordinator.config.streamInFlightMax;
-  let inFlight = 0;
-  let ended = false;
-  let open = true;
-  const answer = (response: v1.ICoordinatorResponse): void => {
-    inFlight--;
-    if (open) call.write(response);
-    if (inFlight === max - 1) call.resume();
-    if (ended && inFlight === 0) call.end();
-  };
-  call.on("data", (request: v1.ICoordinatorRequest) => {
-    const id = request.id ?? 0;
-    if (++inFlight >= max) call.pause();
-    if (request.query) void coordinator.query(request.query).then((result) => answer({ id, answer: result }));
-    else
-      coordinator.executeWith(request.command ?? NO_COMMAND, undefined, (result) => answer({ id, result }));
-  });
-  call.on("end", () => {
-    ended = true;
-    if (inFlight === 0) call.end();
-  });
-  const gone = (): void => void (open = false);
-  call.on("cancelled", gone);
-  call.on("error", gone);
-}
-
-const NO_COMMAND: v1.ICommand = {};
 
 function serveWatch(
   coordinator: Coordinator,

@@ -7,6 +7,7 @@ import {
 } from "@grpc/grpc-js";
 import type { Log, Runtime } from "../runtime/api.js";
 import { ErrorCode, errorDetail } from "../wire/errors.js";
+import { FrameGather } from "../wire/frame-gather.js";
 import type { v1 } from "../wire/index.js";
 import { limits } from "../wire/limits.js";
 import { services } from "../wire/services.js";
@@ -63,6 +64,7 @@ export class RemoteCoordinatorClient implements CoordinatorClient {
   private at = 0;
   private stub: CoordinatorStub | null = null;
   private call: Call | null = null;
+  private frames: FrameGather<v1.ICoordinatorRequest> | null = null;
   private dialling = false;
   private closed = false;
 
@@ -107,9 +109,9 @@ export class RemoteCoordinatorClient implements CoordinatorClient {
   }
 
   private write(waiting: Waiting): void {
-    if (this.call === null) return this.dial();
+    if (this.frames === null) return this.dial();
     waiting.sent = true;
-    this.call.write(waiting.request);
+    this.frames.push(waiting.request);
   }
 
   private dial(): void {
@@ -118,7 +120,17 @@ export class RemoteCoordinatorClient implements CoordinatorClient {
     if (this.stub === null) return;
     const call = this.stub.stream();
     this.call = call;
-    call.on("data", (response: v1.ICoordinatorResponse) => this.answered(response));
+    const frames = new FrameGather<v1.ICoordinatorRequest>({
+      one: (request) => void call.write(request),
+      many: (calls) => void call.write({ calls }),
+    });
+    this.frames = frames;
+    call.write({ id: 0, query: { stale: true, cluster: {} }, frameCallsMax: limits.frameCallsMax });
+    call.on("data", (frame: v1.ICoordinatorResponse) => {
+      if (frame.frameCallsMax) frames.otherTakes(frame.frameCallsMax);
+      if (!frame.answers?.length) return this.answered(frame);
+      for (const answer of frame.answers) this.answered(answer);
+    });
     call.on("error", (error: Error) => this.broke(call, error.message));
     call.on("end", () => this.broke(call, "the coordinator ended the stream"));
     for (const waiting of this.waiting.values()) this.write(waiting);
@@ -149,6 +161,8 @@ export class RemoteCoordinatorClient implements CoordinatorClient {
   private broke(call: Call, reason: string): void {
     if (this.call !== call) return;
     this.call = null;
+    this.frames?.close();
+    this.frames = null;
     this.stub?.close();
     this.stub = null;
     this.log.debug({ reason }, "the stream to the coordinator broke");

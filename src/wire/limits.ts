@@ -5,6 +5,10 @@
 export const limits = {
   /** One gRPC message, either direction. Peers split below it; a larger one is refused before it is decoded. */
   messageBytesMax: 4 * 1024 * 1024,
+  /** Calls or answers that one frame of a stream may carry; a frame with more ends the stream. */
+  frameCallsMax: 256,
+  /** A frame is closed before it would grow beyond this; what is larger alone has a frame for itself. */
+  frameBytes: 64 * 1024,
   /** One read or write of file data: large enough to stream, small enough to keep the event loop under a few ms. */
   chunkBytesMax: 256 * 1024,
   /** One command in the log. */

@@ -29,12 +29,12 @@ class KeyCoordinator {
 
   accept(stream: ServerStream<v1.ICoordinatorResponse>) {
     return {
-      onMessage: (request: v1.ICoordinatorRequest) => stream.send(this.#answer(request)),
+      onMessage: (request: v1.ICoordinatorRequest) => stream.send(this.answer(request)),
       onClosed() {},
     };
   }
 
-  #answer(request: v1.ICoordinatorRequest): v1.ICoordinatorResponse {
+  protected answer(request: v1.ICoordinatorRequest): v1.ICoordinatorResponse {
     const id = request.id ?? 0;
     if (request.query?.cluster) return { id, answer: { members: MEMBERS } };
     if (this.refusals > 0) {
@@ -83,11 +83,28 @@ function refused(code: ErrorCode, message: string): v1.ICommandResult {
   return { error: { code, message } };
 }
 
+/** One that takes and gives several calls in a frame. */
+class FramedCoordinator extends KeyCoordinator {
+  readonly framesOf: number[] = [];
+
+  override accept(stream: ServerStream<v1.ICoordinatorResponse>) {
+    return {
+      onMessage: (request: v1.ICoordinatorRequest) => {
+        const calls = request.calls?.length ? request.calls : [request];
+        this.framesOf.push(calls.length);
+        const answers = calls.map((call) => this.answer(call));
+        const frameCallsMax = request.frameCallsMax ? 3 : 0;
+        stream.send(answers.length === 1 ? { ...answers[0], frameCallsMax } : { answers });
+      },
+      onClosed() {},
+    };
+  }
+}
+
 describe(`client: resume keys (SEED=${SEED})`, () => {
-  function start() {
+  function start(coordinator = new KeyCoordinator()) {
     const world = new World();
     const network = new FakeNetwork(world);
-    const coordinator = new KeyCoordinator();
     const nodes = ["n1:1", "n2:1", "n3:1"];
     for (const address of nodes) network.add(address, NOBODY, coordinator).heartbeats = new Promises();
     const keys = new ResumeKeys(network, world.runtime, resolveOptions({ nodes }), {
@@ -119,6 +136,32 @@ describe(`client: resume keys (SEED=${SEED})`, () => {
     assert.deepEqual(Buffer.from((await world.settle(keys.get("k")))?.state ?? []), Buffer.from("b"));
     await world.settle(keys.release("k", 1));
     assert.equal(await world.settle(keys.get("k")), null);
+    keys.close();
+  });
+
+  it("puts calls of one turn into frames as large as the node takes, and finds each its answer", async () => {
+    const framed = new FramedCoordinator();
+    const { world, keys } = start(framed);
+    await world.settle(keys.claim("k0", bytes("a")));
+    framed.framesOf.length = 0;
+    const names = ["k1", "k2", "k3", "k4", "k5"];
+    const records = await world.settle(Promise.all(names.map((key) => keys.claim(key, bytes(key)))));
+    assert.deepEqual(framed.framesOf, [3, 2]);
+    assert.deepEqual(
+      records.map(({ key }) => key),
+      names,
+    );
+    keys.close();
+  });
+
+  it("sends single calls to a node that does not say that it takes more", async () => {
+    const { world, keys, coordinator } = start();
+    const names = ["k1", "k2", "k3"];
+    await world.settle(Promise.all(names.map((key) => keys.claim(key, bytes(key)))));
+    assert.deepEqual(
+      coordinator.applied,
+      names.map((key) => `claim ${key}`),
+    );
     keys.close();
   });
 
