@@ -10,9 +10,11 @@ export class Lease {
   private positions: number[] = [];
   private sentMs: number[] = [];
   private untilMs = Number.NEGATIVE_INFINITY;
+  private ended = false;
 
   /** A round with this position leaves now. */
   sent(position: number, nowMs: number): void {
+    if (this.ended) return;
     if (this.positions.length === ROUNDS_MAX) {
       this.positions.shift();
       this.sentMs.shift();
@@ -34,15 +36,19 @@ export class Lease {
 
   /** For a mutant: a lease from `nowMs` on, whenever the round was sent. */
   confirmedAt(nowMs: number, durationMs: number): void {
-    this.untilMs = nowMs + durationMs;
+    if (!this.ended) this.untilMs = nowMs + durationMs;
   }
 
   isValid(nowMs: number): boolean {
     return nowMs < this.untilMs;
   }
 
-  /** Ends the lease at once; rounds already sent do not renew it. */
+  /**
+   * Ends the lease at once and for the rest of this leadership: somebody was told to campaign, and that order may arrive
+   * at any time from now on, past the transfer's own deadline too. Followers then vote past their promise (lesson L38).
+   */
   end(): void {
+    this.ended = true;
     this.untilMs = Number.NEGATIVE_INFINITY;
     this.positions = [];
     this.sentMs = [];
@@ -53,6 +59,7 @@ export class Lease {
     copy.positions = this.positions.slice();
     copy.sentMs = this.sentMs.slice();
     copy.untilMs = this.untilMs;
+    copy.ended = this.ended;
     return copy;
   }
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MessageKind, parseChanges, type RaftOptions } from "../../src/raft/index.js";
+import { type Message, MessageKind, parseChanges, type RaftOptions } from "../../src/raft/index.js";
 import { bytes, Cluster } from "./support/cluster.js";
 
 /** With leases, members refuse votes for one election timeout after they start. */
@@ -127,6 +127,36 @@ describe("raft lessons: reads", () => {
     leader.turn();
     assert.equal(leader.reads.length, 1);
     now++;
+  });
+
+  it("L38: an order to campaign that may still arrive keeps the lease away, past the transfer's deadline", () => {
+    let now = 0;
+    const lease: Partial<RaftOptions> = { readMode: "lease", lease: { nowMs: () => now, durationMs: 100 } };
+    const cluster = afterGrace(new Cluster([1, 2, 3], () => lease));
+    cluster.elect(1);
+    const late: Message[] = [];
+    cluster.drop = (m) => {
+      if (m.kind === MessageKind.TimeoutNow) late.push(m);
+      return m.kind === MessageKind.TimeoutNow;
+    };
+    const leader = cluster.node(1);
+    leader.member.transferLeader(2);
+    cluster.settle();
+    assert.equal(late.length, 1);
+    // Rounds of heartbeats are answered while the order is under way, and the transfer is given up.
+    for (let i = 0; i < 10; i++) {
+      now += 5;
+      cluster.tick(1, [1]);
+    }
+    assert.equal(leader.member.status().transferTarget, 0);
+    // Now it arrives, and the old leader hears nobody any more: its followers have voted past their promise to it.
+    cluster.drop = (m) => m.to === 1;
+    cluster.node(2).member.step(late[0] as Message);
+    cluster.settle();
+    assert.equal(cluster.node(2).core.role, "leader");
+    leader.member.readIndex(1);
+    leader.turn();
+    assert.deepEqual(leader.reads, []);
   });
 
   it("with leases, a member that has restarted refuses votes for one election timeout", () => {

@@ -30,14 +30,14 @@ export function handleTransferRequest(core: Core, lead: LeaderState, target: Raf
   // It has one election timeout; the same counter ends it (lesson L37).
   core.electionElapsed = 0;
   lead.transfer = { target, term: core.term, sentTimeoutNow: false };
-  // From here on the target may be elected past everybody's stickiness (lesson L38).
-  lead.lease.end();
   if (progress.match === core.log.last) sendTimeoutNow(core, lead, target);
   else sendAppend(core, target, progress, true);
   return null;
 }
 
 function sendTimeoutNow(core: Core, lead: LeaderState, target: RaftId): void {
+  // From here on the target may be elected past everybody's stickiness (lesson L38).
+  if (!mutant.leaseDuringTransfer) lead.lease.end();
   core.send(core.message(MessageKind.TimeoutNow, target));
   if (lead.transfer !== null) lead.transfer.sentTimeoutNow = true;
 }
