@@ -149,7 +149,10 @@ export function persisted(core: Core, seq: number): void {
   if (seq > core.seq) broken("only batches that were handed out become durable", seq, core.seq);
   if (seq <= core.ackedSeq) broken("batches become durable in order, each once", seq, core.ackedSeq);
   core.ackedSeq = seq;
-  while (core.outstanding.length > 0 && (core.outstanding[0] as OutstandingBatch).seq <= seq) {
+  while (
+    core.outstanding.length > 0 &&
+    (mutant.completionsUncounted || (core.outstanding[0] as OutstandingBatch).seq <= seq)
+  ) {
     const batch = core.outstanding.shift() as OutstandingBatch;
     for (let i = 0; i < batch.self.length; i++) step(core, batch.self[i] as Message);
     confirmBatch(core, batch);
@@ -162,7 +165,7 @@ export function persisted(core: Core, seq: number): void {
  * Each term begins with a batch of its own, so nothing stays unconfirmed. A snapshot is committed state in any term.
  */
 export function confirmBatch(core: Core, batch: OutstandingBatch): void {
-  if (batch.lastIndex !== 0 && (batch.term === core.term || mutant.ackFromOlderTerm)) {
+  if (batch.lastIndex !== 0 && batch.term === core.term) {
     core.log.durableTo(batch.lastIndex, batch.lastTerm);
   }
   if (batch.snapshot === null) return;

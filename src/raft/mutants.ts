@@ -21,7 +21,7 @@ const DESCRIPTIONS = {
   voteRequestBeforeDurable: ["L18", "vote requests leave before the entries they advertise are durable"],
   selfCountBeforeDurable: ["L20", "leader counts itself as soon as it has appended"],
   applyBeforeDurable: ["L20", "committed entries are handed out before the own disk has them"],
-  ackFromOlderTerm: ["L27", "completion of a write from an earlier term marks newer entries durable"],
+  completionsUncounted: ["L27", "the completion of one write confirms all writes handed out so far"],
   voteTwice: ["L5", "a second candidate of the same term gets the vote too"],
   voteForgottenAtRestart: ["L5", "restart keeps the term and forgets the vote"],
   voteWithoutLogCheck: ["L6", "vote for a candidate whose log is behind"],

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { FILENODE_MUTANTS, setFilenodeMutant } from "../../src/filenode/mutants.js";
 import type { MutantInfo } from "../../src/mutants/switches.js";
 import * as raft from "../../src/raft/mutants.js";
+import { DISK_MUTANTS, setDiskMutant } from "../../src/testing/core-world/index.js";
 import * as state from "../../src/state/mutants.js";
 import { runOracle } from "../oracle/oracle.js";
 import { clusterWorld, coreWorld, type World } from "./worlds.js";
@@ -42,6 +43,7 @@ export function allMutants(): Mutant[] {
   const product = { worlds: [clusterWorld], oracle: false };
   return [
     ...listed(raft.MUTANTS, raft.setMutant, core),
+    ...listed(DISK_MUTANTS, setDiskMutant, { ...core, oracle: false }),
     ...listed(state.MUTANTS, state.setMutant, product),
     ...listed(FILENODE_MUTANTS, setFilenodeMutant, product),
   ];

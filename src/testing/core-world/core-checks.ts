@@ -200,7 +200,8 @@ export class CoreChecks {
     this.sim.tally.situation("leader elected");
     if (status.config.votersOutgoing.length > 0)
       this.sim.tally.situation("leader elected in a joint configuration");
-    if (status.lastIndex > status.commit) this.sim.tally.situation("leader elected over an uncommitted tail");
+    if (status.lastIndex > status.commit + 1)
+      this.sim.tally.situation("leader elected over an uncommitted tail");
   }
 
   delivered(message: Message): void {

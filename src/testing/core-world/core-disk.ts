@@ -1,5 +1,5 @@
 import {
-  type Entry,
+  Entry,
   type PersistBatch,
   type SnapshotMeta,
   type HardState,
@@ -9,6 +9,7 @@ import type { DiskView } from "../checkers/index.js";
 import type { Prng } from "../sim/prng.js";
 import type { Simulation } from "../sim/simulation.js";
 import type { RegisterState } from "./register-state.js";
+import { diskMutant } from "./mutants.js";
 
 /** How a disk misbehaves. */
 export interface DiskFaults {
@@ -18,10 +19,24 @@ export interface DiskFaults {
   readonly stallMaxUs: number;
   /** Chance that a sync fails: the member stops. */
   readonly syncErrorRate: number;
+  /** The end of a sync is noticed up to this much later than it happened. */
+  readonly noticeMaxUs: number;
+  /** Chance that a crash leaves the first lost write half written. */
+  readonly tornWriteRate: number;
 }
 
 /** A disk that is fast and never fails. */
-export const SOUND_DISK: DiskFaults = { syncMeanUs: 300, stallRate: 0, stallMaxUs: 0, syncErrorRate: 0 };
+export const SOUND_DISK: DiskFaults = {
+  syncMeanUs: 300,
+  stallRate: 0,
+  stallMaxUs: 0,
+  syncErrorRate: 0,
+  noticeMaxUs: 0,
+  tornWriteRate: 0,
+};
+
+/** Batches that a full disk still takes: the space that the storage keeps in reserve. */
+const RESERVED_BATCHES = 40;
 
 type Write =
   | { readonly kind: "batch"; readonly batch: PersistBatch; readonly installed: RegisterState | null }
@@ -48,7 +63,18 @@ export class CoreDisk implements DiskView {
   private queue: Queued[] = [];
   private syncing = false;
   private life = 0;
+  /** Completions are noticed in order. */
+  private noticedUs = 0;
   hungUntilUs = 0;
+  /** No space for entries until then, but for what is kept in reserve. */
+  fullUntilUs = 0;
+  private reserveLeft = RESERVED_BATCHES;
+  /** Blocks that no longer are what was written. Their checksums tell. */
+  private rottenEntry: Entry | null = null;
+  private rottenState: RegisterState | null = null;
+  private torn = false;
+  /** For a mutant: entries that were replaced. */
+  private ghosts: Entry[] = [];
   faults: DiskFaults = SOUND_DISK;
 
   constructor(
@@ -83,6 +109,61 @@ export class CoreDisk implements DiskView {
     return this.queue.length;
   }
 
+  get isFull(): boolean {
+    return this.fullUntilUs > this.sim.nowUs;
+  }
+
+  get reserveIsGone(): boolean {
+    return this.isFull && this.reserveLeft <= 0;
+  }
+
+  /** What a checksum would object to if everything was read now; null when all is as it was written. */
+  get rot(): string | null {
+    if (this.rottenEntry !== null && this.entries.includes(this.rottenEntry)) return "log entry";
+    if (this.rottenState !== null && this.state === this.rottenState) return "state";
+    return null;
+  }
+
+  /**
+   * A bit of what is stored changes. Never in the last record of the log: that could not be told from a torn write, so no
+   * storage can promise to notice it.
+   */
+  decay(): void {
+    if (this.entries.length >= 2 && this.prng.chance(0.7)) {
+      const at = this.prng.below(this.entries.length - 1);
+      const { term, index, kind, data } = this.entries[at] as Entry;
+      this.rottenEntry = new Entry(term, index, kind, flipped(data, this.prng));
+      this.entries[at] = this.rottenEntry;
+      this.sim.tally.fault("bit rot in a log entry");
+    } else {
+      const registers = this.state.registers.slice();
+      registers[this.prng.below(registers.length)] = this.prng.below(1 << 30);
+      this.rottenState = { ...this.state, registers, digest: this.state.digest ^ 1 };
+      this.state = this.rottenState;
+      this.sim.tally.fault("bit rot in the state");
+    }
+  }
+
+  /**
+   * Recovery: cuts a torn last record, which was never acknowledged. Answers what is damaged otherwise: nobody can say
+   * what a rotten record in the middle held, so cutting there could take back an acknowledgement (lesson L22).
+   */
+  recover(): string | null {
+    if (this.torn) {
+      this.torn = false;
+      this.sim.tally.situation("torn tail cut at start");
+    }
+    const { rot } = this;
+    if (rot === "log entry" && diskMutant.rotCutAsTorn) {
+      this.entries.length = this.entries.indexOf(this.rottenEntry as Entry);
+      return null;
+    }
+    if (diskMutant.truncationForgotten) {
+      for (const ghost of this.ghosts) if (ghost.index === this.lastIndex + 1) this.entries.push(ghost);
+    }
+    return diskMutant.rotServed ? null : rot;
+  }
+
   /** What a member that starts now reads. */
   durable(): DurableState {
     return {
@@ -98,6 +179,13 @@ export class CoreDisk implements DiskView {
 
   /** A batch of the core; `done(true)` once it is durable, `done(false)` when the disk failed for good. */
   writeBatch(batch: PersistBatch, installed: RegisterState | null, done: (ok: boolean) => void): void {
+    if (!this.isFull) this.reserveLeft = RESERVED_BATCHES;
+    else if (batch.entries.length > 0 && this.reserveLeft-- <= 0) {
+      this.sim.tally.fault("write failed on a full disk");
+      const { life } = this;
+      this.sim.after(1, () => life === this.life && done(false));
+      return;
+    }
     this.enqueue({ write: { kind: "batch", batch, installed }, sync: batch.mustSync, done });
   }
 
@@ -149,8 +237,21 @@ export class CoreDisk implements DiskView {
       if (queued.sync) return;
       if (queued.done === null) continue;
       this.queue[i] = { write: queued.write, sync: false, done: null };
-      this.sim.after(1, this.callback(queued.done));
+      this.notice([queued.done], 1);
     }
+  }
+
+  /** The process learns that writes are done: at once or some time after, and always in order. */
+  private notice(dones: readonly ((ok: boolean) => void)[], afterUs: number): void {
+    const { noticeMaxUs } = this.faults;
+    const { nowUs } = this.sim;
+    const lateUs = afterUs + (noticeMaxUs > 0 ? this.prng.below(noticeMaxUs) : 0);
+    if (lateUs === 0 && this.noticedUs <= nowUs) {
+      for (const done of dones) this.callback(done)();
+      return;
+    }
+    this.noticedUs = Math.max(this.noticedUs, nowUs + lateUs);
+    for (const done of dones) this.sim.at(this.noticedUs, this.callback(done));
   }
 
   private callback(done: (ok: boolean) => void): () => void {
@@ -165,14 +266,17 @@ export class CoreDisk implements DiskView {
     this.syncing = false;
     if (faults.syncErrorRate > 0 && this.prng.chance(faults.syncErrorRate)) {
       this.sim.tally.fault("sync error");
+      if (diskMutant.syncErrorIgnored) {
+        this.notice(donesOf(this.queue.splice(0, count)), 0);
+        this.pump();
+        return;
+      }
       this.queue.find(({ done }) => done !== null)?.done?.(false);
       return;
     }
     const group = this.queue.splice(0, count);
     for (const { write } of group) this.perform(write);
-    for (const { done } of group) {
-      if (done !== null) this.callback(done)();
-    }
+    this.notice(donesOf(group), 0);
     this.pump();
   }
 
@@ -213,7 +317,10 @@ export class CoreDisk implements DiskView {
         `entries from ${first} do not join the log on disk, ${this.snapshotIndex + 1}..${this.lastIndex}`,
       );
     }
-    if (keep < this.entries.length) this.sim.tally.situation("log suffix replaced on disk");
+    if (keep < this.entries.length) {
+      this.sim.tally.situation("log suffix replaced on disk");
+      this.ghosts = this.entries.slice(keep);
+    }
     this.entries.length = keep;
     for (const entry of entries) this.entries.push(entry);
     this.everDurableIndex = Math.max(this.everDurableIndex, this.lastIndex);
@@ -233,6 +340,7 @@ export class CoreDisk implements DiskView {
     this.life++;
     this.syncing = false;
     this.hungUntilUs = 0;
+    this.noticedUs = 0;
     const kept = keepAll ? this.queue.length : this.prng.below(this.queue.length + 1);
     const lost = this.queue.length - kept;
     if (lost > 0) {
@@ -240,6 +348,59 @@ export class CoreDisk implements DiskView {
       if (kept > 0) this.sim.tally.situation("crash kept a part of the unsynced writes");
     }
     for (let i = 0; i < kept; i++) this.perform((this.queue[i] as Queued).write);
+    if (lost > 0) this.tear((this.queue[kept] as Queued).write);
+    if (diskMutant.appliedApart) this.keepAppliedIndex(this.queue.slice(kept));
     this.queue = [];
   }
+
+  /** The first write that was lost may have reached the disk in part. */
+  private tear(write: Write): void {
+    const { tornWriteRate } = this.faults;
+    if (tornWriteRate === 0 || !this.prng.chance(tornWriteRate)) return;
+    this.sim.tally.fault("torn write");
+    this.torn = true;
+    if (!diskMutant.tornTailServed || write.kind !== "batch" || write.batch.entries.length === 0) return;
+    const entries = write.batch.entries.slice();
+    const { term, index, kind, data } = entries.pop() as Entry;
+    entries.push(new Entry(term, index, kind, flipped(data, this.prng)));
+    this.perform({ ...write, batch: { ...write.batch, entries } });
+  }
+
+  /** For a mutant: of what was to be written after an apply, the index alone made it. */
+  private keepAppliedIndex(lost: readonly Queued[]): void {
+    for (const { write } of lost) {
+      if (write.kind !== "state" || write.state.index <= this.state.index) continue;
+      if (write.state.index > this.lastIndex) return;
+      this.state = { ...this.state, index: write.state.index, term: write.state.term };
+    }
+  }
+
+  /** The operator takes everything off the disk but the term and the vote, which no member may ever forget. */
+  empty(state: RegisterState): void {
+    this.crash(false);
+    const { term, vote } = this.hardState;
+    this.hardState = { term, vote, commit: 0 };
+    this.entries = [];
+    this.ghosts = [];
+    this.torn = false;
+    this.state = state;
+    this.snapshotIndex = state.index;
+    this.snapshotTerm = state.term;
+    this.everDurableIndex = state.index;
+  }
+}
+
+/** The data with one bit changed; data where there was none. */
+function flipped(data: Uint8Array, prng: Prng): Uint8Array {
+  if (data.length === 0) return new Uint8Array(1);
+  const copy = data.slice();
+  const at = prng.below(copy.length);
+  copy[at] = (copy[at] as number) ^ (1 << prng.below(8));
+  return copy;
+}
+
+function donesOf(group: readonly Queued[]): ((ok: boolean) => void)[] {
+  const dones: ((ok: boolean) => void)[] = [];
+  for (const { done } of group) if (done !== null) dones.push(done);
+  return dones;
 }

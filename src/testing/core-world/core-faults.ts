@@ -16,6 +16,24 @@ export interface FaultTarget {
   mayWipe(node: CoreNode): boolean;
 }
 
+/** Lets something happen at random moments, so often on average, as long as faults are wanted. */
+export function repeatedly(
+  target: { readonly sim: Simulation; readonly hostile: boolean },
+  prng: Prng,
+  perSecond: number,
+  run: () => void,
+): void {
+  if (perSecond <= 0) return;
+  const next = (): void => {
+    target.sim.after(prng.exponential(1_000_000 / perSecond), () => {
+      if (!target.hostile) return;
+      run();
+      next();
+    });
+  };
+  next();
+}
+
 /** Draws what goes wrong and when. Everything stays within what the group has to survive. */
 export class CoreFaults {
   constructor(
@@ -37,15 +55,7 @@ export class CoreFaults {
   }
 
   private repeat(perSecond: number, run: () => void): void {
-    if (perSecond <= 0) return;
-    const next = (): void => {
-      this.target.sim.after(this.prng.exponential(1_000_000 / perSecond), () => {
-        if (!this.target.hostile) return;
-        run();
-        next();
-      });
-    };
-    next();
+    repeatedly(this.target, this.prng, perSecond, run);
   }
 
   private running(): CoreNode | null {

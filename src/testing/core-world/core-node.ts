@@ -17,7 +17,7 @@ import type { Prng } from "../sim/prng.js";
 import { type SimClock, type SimEvent, type Simulation, Violation } from "../sim/index.js";
 import { CoreDisk } from "./core-disk.js";
 import type { CoreSettings } from "./swarm.js";
-import { applyEntry, type RegisterState } from "./register-state.js";
+import { applyEntry, emptyState, type RegisterState } from "./register-state.js";
 
 /** What travels between members: a message, and with a snapshot message the state that it describes. */
 export interface Packet {
@@ -25,6 +25,8 @@ export interface Packet {
   readonly state: RegisterState | null;
   /** Which life of the sender sent it. */
   readonly life: number;
+  /** How often the receiver's disk had been emptied when it was sent: links are made to one incarnation. */
+  readonly incarnation: number;
 }
 
 /** What a node tells the world around it; the world checks and delivers. */
@@ -63,6 +65,8 @@ export class CoreNode {
   member: RaftMember | null = null;
   state: RegisterState;
   life = 0;
+  /** How often the operator has emptied the disk. */
+  incarnation = 0;
   paused = false;
   /** True while `restored` tells of a start, false when it tells of a snapshot. */
   fresh = false;
@@ -74,8 +78,9 @@ export class CoreNode {
   }
   /** Snapshots under way from here, by receiver. */
   private readonly sending = new Map<number, number>();
-  /** Lost its disk: never comes back under this id. */
+  /** Lost its disk, or refuses to start from what is on it: never comes back under this id. */
   wiped = false;
+  private turnPlanned = false;
   private inbox: { readonly run: () => void; readonly timer: boolean }[] = [];
   private applyQueue: Entry[] = [];
   private applyTimer: SimEvent | null = null;
@@ -104,9 +109,26 @@ export class CoreNode {
     return this.member !== null;
   }
 
+  /** Gone for good, or as soon as it has to start again. */
+  get doomed(): boolean {
+    return this.wiped || this.disk.rot !== null;
+  }
+
   /** Starts from the disk. */
   start(): void {
     if (this.member !== null || this.wiped) return;
+    if (this.disk.reserveIsGone) {
+      // Not a byte left to write a vote with: tried again when there is space.
+      this.sim.tally.situation("start refused: disk full");
+      this.sim.at(this.disk.fullUntilUs + 1, () => this.start());
+      return;
+    }
+    const rot = this.disk.recover();
+    if (rot !== null) {
+      this.sim.tally.situation(`start refused: rotten ${rot}`);
+      this.wiped = true;
+      return;
+    }
     this.life++;
     this.state = this.disk.state;
     this.member = restoreRaft(this.options, this.disk.durable());
@@ -124,6 +146,7 @@ export class CoreNode {
     if (this.member === null) return;
     this.member = null;
     this.paused = false;
+    this.turnPlanned = false;
     this.inbox = [];
     this.applyQueue = [];
     this.applyTimer?.cancel();
@@ -135,6 +158,16 @@ export class CoreNode {
     this.reads.clear();
     this.sending.clear();
     this.disk.crash(keepUnsynced);
+  }
+
+  /** The operator takes everything off the disk but term and vote, and starts the member anew. */
+  empty(): void {
+    this.crash(false);
+    this.incarnation++;
+    this.disk.empty(emptyState());
+    this.wiped = false;
+    this.state = this.disk.state;
+    this.start();
   }
 
   /** Stops all progress without losing anything, as SIGSTOP does; `false` lets what has piled up happen. */
@@ -178,7 +211,7 @@ export class CoreNode {
       member.stalled();
     }
     member.tick();
-    this.turn();
+    this.endInput();
   }
 
   receive(packet: Packet): void {
@@ -188,7 +221,7 @@ export class CoreNode {
         this.arrived.set(`${message.snapshot.index}/${message.snapshot.term}`, state);
       }
       (this.member as RaftMember).step(message);
-      this.turn();
+      this.endInput();
     })();
   }
 
@@ -196,17 +229,21 @@ export class CoreNode {
   act<T>(input: (member: RaftMember) => T): T | null {
     if (this.member === null || this.paused) return null;
     const result = input(this.member);
-    this.turn();
+    this.endInput();
     return result;
   }
 
   /** Proposes a write; false when it was refused and surely did not happen. */
   write(data: Uint8Array, done: (outcome: WriteOutcome) => void): boolean {
     if (this.member === null || this.paused) return false;
+    if (this.disk.isFull) {
+      this.sim.tally.situation("proposal refused: disk full");
+      return false;
+    }
     const result = this.member.propose([data]);
     if (result.ok) this.writes.set(result.index, { term: result.term, done });
     else this.sim.tally.situation(`proposal refused: ${result.reason}`);
-    this.turn();
+    this.endInput();
     return result.ok;
   }
 
@@ -216,7 +253,7 @@ export class CoreNode {
     const request = this.nextRead++;
     this.reads.set(request, { done, index: 0, sinceUs: this.sim.nowUs });
     this.member.readIndex(request);
-    this.turn();
+    this.endInput();
     return true;
   }
 
@@ -226,8 +263,24 @@ export class CoreNode {
     return result?.ok ?? false;
   }
 
+  /** An input has been taken: the turn follows at once, or soon, in common with the inputs until then. */
+  private endInput(): void {
+    const { turnMaxUs } = this.settings.extra;
+    if (turnMaxUs === 0) this.turn();
+    else if (!this.turnPlanned) {
+      this.turnPlanned = true;
+      this.sim.after(
+        this.prng.below(turnMaxUs),
+        this.alive(() => {
+          if (this.turnPlanned) this.turn();
+        }),
+      );
+    }
+  }
+
   /** Drains until nothing is left: one turn of the loop. */
   private turn(): void {
+    this.turnPlanned = false;
     while (this.member?.hasEffects()) {
       const effects = this.member.drain();
       if (!this.perform(effects)) return;
@@ -271,7 +324,7 @@ export class CoreNode {
       (this.member as RaftMember).persisted(batch.seq);
       for (const message of batch.after) this.events.send(this, message, null);
       if (batch.after.length > 0 && this.events.crashHere(this)) return;
-      this.turn();
+      this.endInput();
     });
     this.disk.writeBatch(batch, installed, (ok) => {
       if (ok) durable();
@@ -282,10 +335,12 @@ export class CoreNode {
   private install(state: RegisterState): void {
     this.sim.tally.situation("snapshot installed");
     if (state.index > this.state.index) this.state = state;
-    this.arrived.clear();
+    for (const [key, other] of this.arrived) if (other.index <= state.index) this.arrived.delete(key);
     this.offered.clear();
     this.offer();
     this.events.restored(this);
+    // Reads that waited for entries which the snapshot has brought in one piece.
+    this.answerReads();
   }
 
   private sendSnapshot(meta: SnapshotMeta, message: Message): void {
@@ -298,7 +353,7 @@ export class CoreNode {
     const report = this.alive(() => {
       this.sending.delete(message.to);
       this.member?.reportSnapshot(message.to, ok);
-      this.turn();
+      this.endInput();
     });
     const delay = this.prng.below(this.settings.snapshotMaxUs) + 100;
     const { life } = this;
@@ -319,6 +374,9 @@ export class CoreNode {
       delay,
       this.alive(() => {
         this.applyTimer = null;
+        // What a turn has decided is looked at under the configuration that it was decided in.
+        if (this.turnPlanned) this.turn();
+        if (this.member === null) return;
         this.applySome();
         this.turn();
         this.armApply();

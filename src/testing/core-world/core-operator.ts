@@ -1,6 +1,7 @@
 import { type ConfChange, ConfChangeKind, type ConfState, ConfTransition } from "../../raft/index.js";
 import type { Prng } from "../sim/prng.js";
 import type { Simulation } from "../sim/simulation.js";
+import { repeatedly } from "./core-faults.js";
 import type { CoreNode } from "./core-node.js";
 import type { CoreSettings } from "./swarm.js";
 
@@ -35,15 +36,7 @@ export class CoreOperator {
   }
 
   private repeat(perSecond: number, run: () => void): void {
-    if (perSecond <= 0) return;
-    const next = (): void => {
-      this.target.sim.after(this.prng.exponential(1_000_000 / perSecond), () => {
-        if (!this.target.hostile) return;
-        run();
-        next();
-      });
-    };
-    next();
+    repeatedly(this.target, this.prng, perSecond, run);
   }
 
   private leader(): CoreNode | null {
@@ -126,7 +119,7 @@ export class CoreOperator {
     }
     if (voters.size === 0 || voters.size > 7) return false;
     let sound = 0;
-    for (const id of voters) if (this.target.node(id)?.wiped === false) sound++;
+    for (const id of voters) if (this.target.node(id)?.doomed === false) sound++;
     return sound * 2 > voters.size;
   }
 

@@ -2,7 +2,8 @@ import {
   EMPTY_CONF_STATE,
   type ConfState,
   type Effects,
-  type Message,
+  Message,
+  MessageKind,
   type RaftOptions,
 } from "../../raft/index.js";
 import { CALM, SimNetwork } from "../sim/network.js";
@@ -13,7 +14,9 @@ import { CoreDisk, SOUND_DISK } from "./core-disk.js";
 import { CoreFaults } from "./core-faults.js";
 import { CoreNode, type NodeEvents, type Packet } from "./core-node.js";
 import { CoreOperator } from "./core-operator.js";
-import { REGISTERS, type RegisterState } from "./register-state.js";
+import { drawExtraFaults, NO_EXTRA_FAULTS } from "./extra-faults.js";
+import { ExtraInjector } from "./extra-injector.js";
+import { emptyState, type RegisterState } from "./register-state.js";
 import { type CoreSettings, drawSettings } from "./swarm.js";
 
 /** A read on a healed group that takes longer than this was forgotten. */
@@ -37,15 +40,28 @@ export class CoreWorld implements NodeEvents {
   private readonly members = new Map<number, CoreNode>();
   private readonly faults: CoreFaults;
   private readonly operator: CoreOperator;
+  private readonly extras: ExtraInjector;
   private readonly crashPrng;
+  private readonly hintPrng;
+  /** The latest acknowledgements of each member. */
+  private readonly acknowledgements = new Map<number, Packet[]>();
   private serial = 0;
   hostile = true;
   working = true;
 
-  constructor(seed: number) {
+  /** Without the extra faults a seed replays as it did before they existed. */
+  constructor(seed: number, withExtraFaults = true) {
     this.sim = new Simulation(seed);
     const { seeds } = this.sim;
-    this.settings = drawSettings(seeds.stream("swarm"));
+    const extra = withExtraFaults ? drawExtraFaults(seeds.stream("extra faults")) : NO_EXTRA_FAULTS;
+    const drawn = drawSettings(seeds.stream("swarm"));
+    const { noticeMaxUs, tornWriteRate } = extra;
+    this.settings = {
+      ...drawn,
+      extra,
+      voters: extra.voters || drawn.voters,
+      disk: { ...drawn.disk, noticeMaxUs, tornWriteRate },
+    };
     this.network = new SimNetwork(this.sim, seeds.stream("network"), (from, to, packet) =>
       this.arrive(from, to, packet),
     );
@@ -54,6 +70,8 @@ export class CoreWorld implements NodeEvents {
     this.crashPrng = seeds.stream("crash between effects");
     this.faults = new CoreFaults(this, seeds.stream("faults"));
     this.operator = new CoreOperator(this, seeds.stream("operator"));
+    this.extras = new ExtraInjector(this, seeds.stream("extra injector"));
+    this.hintPrng = seeds.stream("hints");
     this.bootstrap();
   }
 
@@ -164,7 +182,7 @@ export class CoreWorld implements NodeEvents {
       const config = other.state.confState;
       if (config.votersOutgoing.length > 0) return false;
       if (config.voters.includes(node.id) && config.voters.length < 3) return false;
-      for (const id of [...config.voters, ...config.learners]) if (this.members.get(id)?.wiped) return false;
+      for (const id of [...config.voters, ...config.learners]) if (this.members.get(id)?.doomed) return false;
     }
     return true;
   }
@@ -173,12 +191,55 @@ export class CoreWorld implements NodeEvents {
 
   send(node: CoreNode, message: Message, state: RegisterState | null): void {
     this.checks.leaving(node, message);
-    this.network.send(node.id, message.to, { message, state, life: node.life });
+    const packet = {
+      message: this.blunted(message),
+      state,
+      life: node.life,
+      incarnation: this.members.get(message.to)?.incarnation ?? 0,
+    };
+    if (message.kind === MessageKind.AppendResponse && !message.reject) this.remember(packet);
+    this.network.send(node.id, message.to, packet);
+  }
+
+  /**
+   * A rejection may name any lower place where the logs could agree: members of other versions do. A leader that probes
+   * further back than it must meets followers whose logs go on beyond what an append covers (lesson L10).
+   */
+  private blunted(message: Message): Message {
+    const { bluntHintRate } = this.settings.extra;
+    if (bluntHintRate === 0 || !this.hostile) return message;
+    if (message.kind !== MessageKind.AppendResponse || !message.reject || message.rejectHint === 0)
+      return message;
+    if (!this.hintPrng.chance(bluntHintRate)) return message;
+    this.sim.tally.fault("rejection with a lower hint");
+    const copy = Object.assign(new Message(message.kind, message.from, message.to, message.term), message);
+    copy.rejectHint = Math.max(0, message.rejectHint - this.hintPrng.between(1, 4));
+    copy.logTerm = 0;
+    return copy;
+  }
+
+  private remember(packet: Packet): void {
+    const { from } = packet.message;
+    const latest = this.acknowledgements.get(from);
+    if (latest === undefined) this.acknowledgements.set(from, [packet]);
+    else if (latest.push(packet) > 8) latest.shift();
+  }
+
+  replayAcknowledgements(id: number): void {
+    for (const packet of this.acknowledgements.get(id) ?? []) {
+      this.sim.tally.fault("acknowledgement of a former membership replayed");
+      const { to } = packet.message;
+      this.sim.after(this.hintPrng.below(100_000), () => this.arrive(id, to, packet));
+    }
   }
 
   private arrive(from: number, to: number, packet: Packet): void {
     const node = this.members.get(to);
     if (node === undefined || node.wiped || !node.running) return;
+    if (node.incarnation !== packet.incarnation) {
+      this.sim.tally.situation("message to a former incarnation refused");
+      return;
+    }
     const sender = this.members.get(from) as CoreNode;
     if (sender.life !== packet.life) this.sim.tally.situation("message from an earlier life delivered");
     const { message } = packet;
@@ -200,7 +261,9 @@ export class CoreWorld implements NodeEvents {
     const { role, transferEnded } = effects;
     if (role !== null) {
       this.sim.trace.event(this.sim.nowUs, role.role, node.id, role.term, role.leader, node.life);
-      if (role.role === "candidate" || role.role === "pre-candidate") this.checks.campaigns(node);
+      // With turns in common a refusal may have told of commits since: the core itself asserts when it campaigns.
+      const campaigns = role.role === "candidate" || role.role === "pre-candidate";
+      if (campaigns && this.settings.extra.turnMaxUs === 0) this.checks.campaigns(node);
       if (role.role === "leader") this.checks.elected(node, role.term);
     }
     if (transferEnded !== null) {
@@ -233,6 +296,7 @@ export class CoreWorld implements NodeEvents {
   run(): void {
     this.faults.start();
     this.operator.start();
+    this.extras.start();
     const { clients, safetyUs } = this.settings;
     for (let i = 1; i <= clients; i++) {
       new CoreClient(i, this, this.sim.seeds.stream(`client ${i}`)).start();
@@ -255,6 +319,7 @@ export class CoreWorld implements NodeEvents {
     for (const node of this.members.values()) {
       node.disk.faults = SOUND_DISK;
       node.disk.hungUntilUs = 0;
+      node.disk.fullUntilUs = 0;
       node.clock.setRate(1);
       node.pause(false);
       node.start();
@@ -337,15 +402,4 @@ export class CoreWorld implements NodeEvents {
     }
     return "";
   }
-}
-
-function emptyState(): RegisterState {
-  return {
-    index: 0,
-    term: 0,
-    digest: 0,
-    registers: new Array<number>(REGISTERS).fill(0),
-    confState: EMPTY_CONF_STATE,
-    confIndex: 0,
-  };
 }

@@ -1,4 +1,4 @@
-import { type ConfState, type Entry, EntryKind } from "../../raft/index.js";
+import { type ConfState, EMPTY_CONF_STATE, type Entry, EntryKind } from "../../raft/index.js";
 
 /** Number of registers that clients write to. */
 export const REGISTERS = 5;
@@ -62,4 +62,16 @@ export function applyEntry(
     (Math.imul(state.digest ^ entryHash(entry), 0x9e3779b1) ^ (entry.term * 31 + (entry.index % 65521))) >>>
     0;
   return { index: entry.index, term: entry.term, digest, registers, confState, confIndex };
+}
+
+/** What a member without anything starts from. */
+export function emptyState(): RegisterState {
+  return {
+    index: 0,
+    term: 0,
+    digest: 0,
+    registers: new Array<number>(REGISTERS).fill(0),
+    confState: EMPTY_CONF_STATE,
+    confIndex: 0,
+  };
 }

@@ -8,8 +8,12 @@ import { describeSettings } from "./swarm.js";
 const LINEARIZABILITY_STEPS = 200_000;
 
 /** Runs one seed of the core world to its end. `sink` receives the trace as text. Never throws. */
-export function runCore(seed: number, sink: ((line: string) => void) | null = null): RunReport {
-  const world = new CoreWorld(seed);
+export function runCore(
+  seed: number,
+  sink: ((line: string) => void) | null = null,
+  withExtraFaults = true,
+): RunReport {
+  const world = new CoreWorld(seed, withExtraFaults);
   world.sim.trace.sink = sink;
   let failure: RunFailure | null = null;
   const lines = { linearizable: 0, gaveUp: 0 };

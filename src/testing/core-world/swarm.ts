@@ -2,9 +2,15 @@ import { NO_LIMIT } from "../../raft/index.js";
 import type { NetworkFaults } from "../sim/network.js";
 import type { Prng } from "../sim/prng.js";
 import type { DiskFaults } from "./core-disk.js";
+import type { ExtraFaults } from "./extra-faults.js";
+
+/** Settings with the extra faults drawn beside them. */
+export interface CoreSettings extends DrawnSettings {
+  readonly extra: ExtraFaults;
+}
 
 /** Everything that one seed draws before a run: which faults exist at all, at what rate, and every limit. */
-export interface CoreSettings {
+export interface DrawnSettings {
   readonly voters: number;
   readonly learners: number;
   readonly startIndex: number;
@@ -53,7 +59,7 @@ export interface CoreSettings {
 }
 
 /** Draws the settings of a run. */
-export function drawSettings(prng: Prng): CoreSettings {
+export function drawSettings(prng: Prng): DrawnSettings {
   /** A fault that exists in this share of the seeds, at a rate drawn up to `max`. */
   const maybe = (share: number, max: number): number => {
     const rate = prng.fraction() * max;
@@ -99,6 +105,8 @@ export function drawSettings(prng: Prng): CoreSettings {
       stallRate: maybe(0.4, 0.02),
       stallMaxUs: prng.pick([50_000, 1_500_000]),
       syncErrorRate: maybe(0.25, 0.001),
+      noticeMaxUs: 0,
+      tornWriteRate: 0,
     },
     // Leases lean on clocks whose rates differ by no more than what was subtracted from their duration.
     driftMax: lease ? 0.01 : prng.pick([0, 0.01, 0.1, 0.3]),
