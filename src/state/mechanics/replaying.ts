@@ -35,7 +35,10 @@ export function answerReplay(tx: Tx, session: SessionRow, command: v1.IOpenHandl
   }
 }
 
-/** Of the handles that had this guid the one that is still open, otherwise the latest. */
+/**
+ * Of the handles that had this guid the one whose create can still be answered, then one that is open, otherwise the
+ * latest. A guid may be used again once its handle was used, and then the create that waits for its answer is the later.
+ */
 function find(tx: Tx, session: SessionRow, guid: string): HandleRow | null {
   let found: HandleRow | null = null;
   for (const handle of tx.store.handles.withGuid(guid)) {
@@ -45,8 +48,14 @@ function find(tx: Tx, session: SessionRow, guid: string): HandleRow | null {
   return found;
 }
 
+/** Above every volatile id. */
+const RANK = 2 ** 50;
+
 function rank(handle: HandleRow): number {
-  return handle.isInPlace ? Number.POSITIVE_INFINITY : handle.volatileId;
+  const answerable = handle.replayEligible || handle.state === v1.HandleState.HANDLE_PENDING;
+  const first = handle.isInPlace ? (answerable ? 2 : 1) : 0;
+  // Never equal: the index may hold rows in another order after a load, and every member has to find the same one.
+  return first * RANK + handle.volatileId;
 }
 
 function guidState(session: SessionRow, handle: HandleRow): GuidState {

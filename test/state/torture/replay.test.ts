@@ -263,6 +263,18 @@ describe("smb2.replay", () => {
     assert.deepEqual(again.open?.handle?.id, handle.id);
   });
 
+  it("a guid that was used again: the later create is answered, though the earlier handle is still open", () => {
+    const world = new World();
+    world.file("file");
+    const a = world.client("a");
+    const first = world.opened(a, { guid: "g" });
+    world.lock(a, first, 0, 1);
+    const second = world.opened(a, { guid: "g" });
+    assertCode(world.open(a, { guid: "g" }), ErrorCode.DUPLICATE_OBJECTID);
+    const replayed = world.opened(a, { guid: "g", replay: true });
+    assert.deepEqual(replayed.id, second.id);
+  });
+
   it("durable-reconnect-replay2: from a second live session DUPLICATE_OBJECTID, the handle is still fine", () => {
     const world = new World();
     const a = world.client("a");
