@@ -56,7 +56,7 @@ export class ClusterFaults {
   }
 
   private powerCut(): void {
-    const { sim, share, nodes } = this.world;
+    const { sim, share, leased, nodes } = this.world;
     sim.tally.fault("power cut of all");
     for (const node of nodes) {
       if (!node.running) continue;
@@ -64,6 +64,7 @@ export class ClusterFaults {
       this.restartLater(node);
     }
     share.powerCut(this.prng);
+    leased.powerCut(this.prng);
   }
 
   private pause(): void {

@@ -8,6 +8,7 @@ import type { ReplicaNode } from "../../replica/replica.js";
 import { createStateMachine, type StateMachine } from "../../state/index.js";
 import { FOUNDED_AT, NodeStorage } from "../../storage/index.js";
 import type { v1 } from "../../wire/index.js";
+import type { LogOracle } from "../log-oracle/index.js";
 import type { MemoryShare } from "../memory-share.js";
 import {
   SimClock,
@@ -32,6 +33,8 @@ export interface ClusterParts {
   readonly replica: Partial<ReplicaConfig>;
   /** Shares beside "demo", each a directory of its own. */
   readonly moreShares?: readonly { readonly record: v1.IShareRecord; readonly share: MemoryShare }[];
+  /** Sees every command that any node applies; see `LogOracle`. */
+  readonly oracle?: LogOracle;
   node(name: string): ClusterNode | undefined;
   /** A node's process ended by itself: its disk failed. */
   died(node: ClusterNode, reason: string): void;
@@ -110,7 +113,8 @@ export class ClusterNode {
       storage,
       createTransport: (events) => parts.peers.join(id, this.life, process, events),
       createStateMachine: () => {
-        this.machine = createStateMachine();
+        const machine = createStateMachine();
+        this.machine = parts.oracle?.follow(machine) ?? machine;
         return this.machine;
       },
       diskLow: () => this.diskLow,
@@ -198,7 +202,9 @@ export class ClusterNode {
     this.machine = null;
     this.paused = false;
     this.disk.crash(powerLost);
-    if (powerLost) this.parts.share.loseUnsyncedOf(this.name, this.disk.prng);
+    if (!powerLost) return;
+    this.parts.share.loseUnsyncedOf(this.name, this.disk.prng);
+    for (const { share } of this.parts.moreShares ?? []) share.loseUnsyncedOf(this.name, this.disk.prng);
   }
 
   pause(paused: boolean): void {

@@ -1,0 +1,2 @@
+export * from "./log-oracle.js";
+export type { Entry, Finish, Rule } from "./rule.js";
