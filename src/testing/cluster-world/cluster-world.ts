@@ -1,6 +1,7 @@
 import type { ClientNetwork } from "../../client/transport-api.js";
 import type { v1 } from "../../wire/index.js";
 import { ElectionSafety, ExactlyOnce, LockExclusion, Ownership, StateDigest } from "../checkers/index.js";
+import { LogOracle } from "../log-oracle/index.js";
 import { MemoryShare } from "../memory-share.js";
 import {
   CALM,
@@ -15,6 +16,7 @@ import { ClusterClient, type Place, RECORD_BYTES, text } from "./cluster-client.
 import { ClusterFaults } from "./cluster-faults.js";
 import { addressOf, ClusterNode, type ClusterParts } from "./cluster-node.js";
 import { type ClusterSettings, drawClusterSettings } from "./cluster-settings.js";
+import { Population } from "./population.js";
 import { SimStreams } from "./stream-network.js";
 
 /** Virtual time within which a healed cluster must serve everybody again. */
@@ -35,11 +37,16 @@ export class ClusterWorld implements ClusterParts {
   readonly peers: SimPeerNetwork;
   readonly streams: SimStreams;
   readonly share: MemoryShare;
+  /** Not scale-out: leases of every state are granted here, and contenders of absent holders wait. */
+  readonly leased: MemoryShare;
+  readonly moreShares;
+  readonly oracle = new LogOracle((error) => this.fail(error));
   readonly shareTimes;
   readonly members: readonly v1.IMemberRecord[];
   readonly replica;
   readonly nodes: ClusterNode[] = [];
   readonly clients: ClusterClient[] = [];
+  readonly population = new Population(this);
   readonly locks = new LockExclusion();
   readonly addresses: readonly string[];
   private readonly elections = new ElectionSafety();
@@ -68,6 +75,8 @@ export class ClusterWorld implements ClusterParts {
     this.streams.delayMeanUs = settings.networkDelayMeanUs;
     this.streams.refuseRate = settings.refuseRate;
     this.share = new MemoryShare(() => Math.floor(this.sim.nowUs / 1000));
+    this.leased = new MemoryShare(() => Math.floor(this.sim.nowUs / 1000));
+    this.moreShares = [{ record: { name: "ca", continuouslyAvailable: true }, share: this.leased }];
     this.shareTimes = { meanUs: settings.shareMeanUs, hungUntilUs: 0 };
     const ids = Array.from({ length: settings.nodes }, (_, i) => i + 1);
     this.addresses = ids.map(addressOf);
@@ -197,8 +206,10 @@ export class ClusterWorld implements ClusterParts {
       this.clients.push(client);
       client.run().catch((error: unknown) => this.fail(error));
     }
+    this.population.start();
     this.faults.start();
     await this.advance(this.settings.safetyUs);
+    this.population.stop();
     this.heal();
     await this.serveAll();
     await this.quiesce();
