@@ -7,9 +7,10 @@ import { Deadlines } from "./deadlines.js";
 import { Lanes } from "./lanes.js";
 import type { HandleState } from "./handle-state.js";
 import type { FileLink } from "./link.js";
+import { OnWire } from "./on-wire.js";
 import { type Outcome, Outcomes, unknownOutcome } from "./outcomes.js";
 import type { ClientSettings } from "./options.js";
-import { leavesOpen, nodeIsUnwell, reactionTo } from "./retry.js";
+import { leavesOpen, nodeIsUnwell, type Reaction, reactionTo } from "./retry.js";
 import { SlotTable } from "./slots.js";
 
 /** What the book of calls asks of the session around it. */
@@ -18,6 +19,8 @@ export interface CallBookOwner {
   relocate(error: HoldfastError, avoid: boolean): void;
   /** Takes the call's handle up again on the present link; tells whether that worked. */
   reclaim(call: Call, done: (ok: boolean) => void): void;
+  /** A handle was moved alone, as the error says: it has to be followed. */
+  handleMoved(handle: HandleState, error: HoldfastError): void;
 }
 
 /** A frame of the library's own that waits for its answer. */
@@ -34,6 +37,8 @@ const UNWELL_LIMIT_MS = 500;
 const CANCEL_GRACE_MS = 500;
 const PAUSE_FIRST_MS = 20;
 const PAUSE_MAX_MS = 500;
+/** After these a call whose handle has moved away goes on where the handle is. */
+const MOVED_ON: ReadonlySet<Reaction> = new Set(["again", "again-new", "elsewhere", "reclaim", "sequence"]);
 /** Ids below are the handshake's. */
 const FIRST_CALL_ID = 16;
 
@@ -46,7 +51,7 @@ export class CallBook {
   readonly #settings: ClientSettings;
   readonly #owner: CallBookOwner;
   readonly #lanes = new Lanes();
-  readonly #sent = new Map<number, Call>();
+  readonly #wire = new OnWire();
   readonly #express = new Map<number, Express>();
   readonly #deadlines: Deadlines;
   readonly outcomes: Outcomes;
@@ -55,11 +60,8 @@ export class CallBook {
   #replays: Call[] = [];
   readonly #pausing = new Set<Call>();
   readonly #awaitingReclaim = new Set<Call>();
-  /** The channels of the session, oldest first; empty while there is none. */
-  #links: FileLink[] = [];
   #flowing = false;
   #nextId = FIRST_CALL_ID;
-  #bytesInFlight = 0;
   #unwellSinceMs: number | null = null;
   /** Set once the session is over: what every later call gets. */
   #over: HoldfastError | null = null;
@@ -96,12 +98,13 @@ export class CallBook {
   }
 
   /** Begins a call; the promise settles with its response or a HoldfastError. */
-  add(spec: CallSpec): Promise<v1.IFileResponse> {
+  add(spec: CallSpec, mayHaveHappened = false): Promise<v1.IFileResponse> {
     if (this.#over !== null) return Promise.reject(this.#over);
     const lost = spec.handle?.status === "lost" || spec.handle?.status === "closed";
     if (lost) return Promise.reject(handleGone(spec.handle));
     const deadlineMs = spec.options?.deadlineMs ?? this.#settings.deadlineMs;
     const call = new Call(this.#nextId++, spec, this.#runtime.clock.monotonicMs() + deadlineMs);
+    call.uncertain = mayHaveHappened;
     const signal = spec.options?.signal;
     if (signal !== undefined) this.#heedSignal(call, signal);
     if (call.stage === "settled") return call.promise;
@@ -113,22 +116,21 @@ export class CallBook {
 
   /** A link is attached: only express frames may pass until `flow`. */
   linkUp(link: FileLink): void {
-    this.#links = [link];
+    this.#wire.begin(link);
     this.#unwellSinceMs = null;
   }
 
   /** A further channel. */
   linkAdded(link: FileLink): void {
-    this.#links.push(link);
+    this.#wire.add(link);
     this.#pump();
   }
 
   /** One channel of several is gone: what was unanswered there is sent again on the others. */
   linkLost(link: FileLink): void {
-    const wasFirst = this.#links[0] === link;
-    this.#links = this.#links.filter((other) => other !== link);
+    const wasFirst = this.#wire.first === link;
     for (const [id, express] of this.#express) if (express.link === link) this.#express.delete(id);
-    for (const call of [...this.#sent.values()]) if (call.link === link) this.#unanswered(call);
+    for (const call of this.#wire.drop(link)) this.#unanswered(call);
     if (wasFirst) this.#reclaimsAgain();
     this.#dropCancels();
     if (this.#flowing) this.#resend();
@@ -157,16 +159,14 @@ export class CallBook {
 
   /** All links are gone, and with them every answer that had not come. */
   linkDown(): void {
-    this.#links = [];
     this.#flowing = false;
     this.#express.clear();
-    for (const call of [...this.#sent.values()]) this.#unanswered(call);
+    for (const call of this.#wire.dropAll()) this.#unanswered(call);
     this.#reclaimsAgain();
     this.#dropCancels();
   }
 
   #unanswered(call: Call): void {
-    this.#takeOff(call);
     call.stage = "queued";
     call.uncertain = true;
     this.#replays.push(call);
@@ -186,7 +186,7 @@ export class CallBook {
   }
 
   /** Sends a frame of the library's own at once; `answered` is forgotten when the link dies. */
-  express(body: v1.IFileRequest, answered: Express["answered"], link = this.#links[0]): void {
+  express(body: v1.IFileRequest, answered: Express["answered"], link = this.#wire.first): void {
     if (link === undefined) return;
     const id = this.#nextId++;
     this.#express.set(id, { answered, link });
@@ -201,10 +201,10 @@ export class CallBook {
       this.#express.delete(id);
       return express.answered(response);
     }
-    const call = this.#sent.get(id);
+    const call = this.#wire.find(id);
     if (call === undefined) return;
-    this.#takeOff(call);
-    if (call.abandoned && response.resolve) this.#resolved(call, response.resolve);
+    this.#wire.takeOff(call);
+    if (response.resolve) this.#resolved(call, response.resolve);
     else if (response.error) this.#refused(call, HoldfastError.fromDetail(response.error));
     else this.#succeed(call, response);
     this.#pump();
@@ -222,11 +222,43 @@ export class CallBook {
     this.outcomes.abandon();
   }
 
+  /**
+   * A handle goes on in another session. What was not sent goes there at once; what is on the wire is answered here first,
+   * and what may have happened is asked for here before it is done there.
+   */
+  moveAway(handle: HandleState): void {
+    for (const call of this.#deadlines.all())
+      if (call.spec.handle === handle && call.stage !== "sent" && !call.abandoned && !this.#hasToAsk(call))
+        this.#transplant(call);
+  }
+
+  #isElsewhere(call: Call): boolean {
+    const handle = call.spec.handle;
+    return handle !== undefined && handle.engine.calls !== this && !call.abandoned;
+  }
+
+  // It may have happened in this session, under an id that only this session knows.
+  #hasToAsk(call: Call): boolean {
+    return call.slot !== null && (call.uncertain || call.repeated);
+  }
+
+  #transplant(call: Call): void {
+    const { spec } = call;
+    const deadlineMs = call.deadlineAtMs - this.#runtime.clock.monotonicMs();
+    // What had an id was asked for.
+    const uncertain = call.uncertain && call.slot === null;
+    this.#forget(call);
+    const there = (spec.handle as HandleState).engine.calls;
+    there
+      .add({ ...spec, options: { ...spec.options, deadlineMs } }, uncertain)
+      .then(call.resolve, call.reject);
+  }
+
   #pump(): void {
     if (!this.#flowing) return;
     this.#lanes.drain((call) => {
       const full =
-        this.#sent.size >= this.#settings.callsInFlightMax || this.#bytesInFlight >= BYTES_IN_FLIGHT_MAX;
+        this.#wire.size >= this.#settings.callsInFlightMax || this.#wire.bytes >= BYTES_IN_FLIGHT_MAX;
       if (full) return false;
       if (call.spec.mutating && call.slot === null) {
         call.slot = this.#slots.acquire(call.spec.blocking === true);
@@ -240,12 +272,15 @@ export class CallBook {
   #send(call: Call): void {
     const { body, handle } = call.spec;
     if (handle?.status === "lost" && !call.uncertain) return this.#settle(call, handleGone(handle));
+    const elsewhere = this.#isElsewhere(call);
+    if (elsewhere && !this.#hasToAsk(call)) return this.#transplant(call);
+    const asks = call.abandoned || elsewhere;
     const request = call.slot === null ? null : { slot: call.slot.index, sequence: call.slot.sequence };
     const context: v1.ICallContext = { channelSequence: this.channelSequence };
-    if (request !== null && !call.abandoned) context.request = request;
+    if (request !== null && !asks) context.request = request;
     if (call.uncertain || call.repeated) context.replay = true;
     const left = call.deadlineAtMs - this.#runtime.clock.monotonicMs();
-    const frame = call.abandoned
+    const frame = asks
       ? { id: call.id, context, resolve: { request } }
       : {
           ...body,
@@ -255,37 +290,7 @@ export class CallBook {
         };
     call.stage = "sent";
     call.sends += 1;
-    this.#putOn(call, this.#linkFor(call)).send(frame);
-  }
-
-  /** The channel with the fewest calls; but calls of one handle go one behind the other on the same. */
-  #linkFor(call: Call): FileLink {
-    const handle = call.spec.handle;
-    if (handle !== undefined && handle.inFlight > 0 && handle.link !== null) return handle.link;
-    return this.#links.reduce((best, link) => (link.inFlight < best.inFlight ? link : best));
-  }
-
-  #putOn(call: Call, link: FileLink): FileLink {
-    const handle = call.spec.handle;
-    if (handle !== undefined) {
-      handle.link = link;
-      handle.inFlight += 1;
-    }
-    call.link = link;
-    link.inFlight += 1;
-    this.#sent.set(call.id, call);
-    this.#bytesInFlight += call.spec.bytes ?? 0;
-    return link;
-  }
-
-  /** Its answer is not awaited any more. */
-  #takeOff(call: Call): void {
-    if (!this.#sent.delete(call.id)) return;
-    const handle = call.spec.handle;
-    if (handle !== undefined) handle.inFlight -= 1;
-    if (call.link !== null) call.link.inFlight -= 1;
-    call.link = null;
-    this.#bytesInFlight -= call.spec.bytes ?? 0;
+    this.#wire.put(call).send(frame);
   }
 
   #succeed(call: Call, response: v1.IFileResponse): void {
@@ -294,10 +299,10 @@ export class CallBook {
     this.#settle(call, response);
   }
 
-  /** The follow-up of an abandoned call was answered. */
+  /** The follow-up of a call was answered whose caller has left, or whose handle is in another session. */
   #resolved(call: Call, reply: v1.IResolveReply): void {
     if (reply.underWay) return this.#pause(call, 0);
-    if (!reply.known) return this.#settle(call, null);
+    if (!reply.known) return this.#isElsewhere(call) ? this.#transplant(call) : this.#settle(call, null);
     if (reply.response?.error) return this.#settle(call, HoldfastError.fromDetail(reply.response.error));
     call.slot?.confirm();
     this.#settle(call, reply.response ?? {});
@@ -305,13 +310,19 @@ export class CallBook {
 
   #refused(call: Call, error: HoldfastError): void {
     call.lastError = error;
+    const handle = call.spec.handle;
+    if (error.extras.sessionId !== undefined && handle !== undefined && handle.engine.calls === this)
+      this.#owner.handleMoved(handle, error);
     if (error.code === ErrorCode.CANCELLED && (call.cancelling !== null || call.abandoned))
       return this.#settle(call, call.cancelling ?? error);
     // The node stopped waiting for a write that it had begun.
     if (error.code === ErrorCode.DEADLINE_EXCEEDED && call.spec.repeatable)
       return this.#settle(call, unknownOutcome("", error.message));
     const reaction = reactionTo(error.code);
-    if (leavesOpen(error.code)) call.uncertain = true;
+    if (leavesOpen(error.code) && error.extras.sessionId === undefined) call.uncertain = true;
+    // Not done here, and it cannot be any more; or the question what became of it has to be asked again.
+    if (this.#isElsewhere(call) && MOVED_ON.has(reaction) && call.cancelling === null)
+      return this.#pause(call, 0);
     // Sent again under the same id it may meet what it did itself: a name that is gone, or there already.
     if (reaction === "again" || reaction === "elsewhere") call.repeated = true;
     switch (reaction) {
@@ -368,6 +379,7 @@ export class CallBook {
     this.#awaitingReclaim.add(call);
     this.#owner.reclaim(call, (ok) => {
       if (!this.#awaitingReclaim.delete(call) || call.stage !== "pausing") return;
+      if (this.#isElsewhere(call)) return this.#requeue(call);
       if (!ok) return this.#settle(call, error);
       // The refusal may be stored under the present id, and the repeat would get it again. But what may have happened
       // under an id is asked for under that id and no other.
@@ -450,16 +462,20 @@ export class CallBook {
   #settle(call: Call, result: v1.IFileResponse | HoldfastError | null): void {
     if (call.stage === "settled") return;
     const requestId = this.#requestId(call);
+    this.#forget(call);
+    if (call.abandoned) this.outcomes.settle(requestId, outcomeOf(result));
+    else if (result instanceof HoldfastError) call.reject(result);
+    else call.resolve(result ?? {});
+  }
+
+  #forget(call: Call): void {
     call.stage = "settled";
     this.#deadlines.remove(call);
-    this.#takeOff(call);
+    this.#wire.takeOff(call);
     this.#pausing.delete(call);
     this.#awaitingReclaim.delete(call);
     if (call.slot !== null) this.#slots.release(call.slot, call.spec.blocking === true);
     call.slot = null;
-    if (call.abandoned) this.outcomes.settle(requestId, outcomeOf(result));
-    else if (result instanceof HoldfastError) call.reject(result);
-    else call.resolve(result ?? {});
   }
 
   #requestId(call: Call): string {

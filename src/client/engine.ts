@@ -22,10 +22,21 @@ export const PROTOCOL_VERSION = 1;
 
 /** Handles in one session step: what fits into one entry of the log at the node. */
 const HANDLES_WITH_ATTACH_MAX = 85;
+/** A session that was made for one handle is closed behind it, as far as that is possible at once. */
+const DERIVED_CLOSE_MS = 2_000;
 
 const PAUSE_FIRST_MS = 15;
 /** Short for as long as a takeover may take, so that the session is back soon after the new owner is ready. */
 const PAUSE_MAX_MS = 120;
+
+/** A session that the cluster derived from another one for a handle that moved alone. */
+export interface SessionOrigin {
+  readonly parent: SessionEngine;
+  /** The parent's, but for the session's id and owner. */
+  readonly info: v1.ISessionInfo;
+  /** Where to look for it first. */
+  readonly nodes: readonly string[];
+}
 
 /**
  * A session's connection: finds the node that takes it, takes up its handles there, lets calls flow, and does it again
@@ -37,7 +48,11 @@ export class SessionEngine implements CallBookOwner {
   readonly handles = new Set<HandleState>();
   readonly clientGuid: Uint8Array;
   readonly endpoints: Endpoints;
+  readonly #network: ClientNetwork;
   readonly #runtime: Runtime;
+  /** The session that handles of this one left to move alone; null for one that a program opened. */
+  readonly #parent: SessionEngine | null;
+  readonly #derived = new Map<number, SessionEngine>();
   readonly #settings: ClientSettings;
   readonly #connector: Connector;
   readonly #pauses: Backoff;
@@ -52,13 +67,17 @@ export class SessionEngine implements CallBookOwner {
   #owner = "";
   /** The handles of the session step under way, in its order. */
   #asked: HandleState[] = [];
+  #begun = false;
   #opened: { resolve(): void; reject(error: HoldfastError): void } | null = null;
 
-  constructor(network: ClientNetwork, runtime: Runtime, settings: ClientSettings) {
+  constructor(network: ClientNetwork, runtime: Runtime, settings: ClientSettings, origin?: SessionOrigin) {
+    this.#network = network;
     this.#runtime = runtime;
     this.#settings = settings;
-    this.clientGuid = runtime.random.bytes(16);
-    this.endpoints = new Endpoints(runtime.random, settings.nodes);
+    this.#parent = origin?.parent ?? null;
+    this.clientGuid = origin?.parent.clientGuid ?? runtime.random.bytes(16);
+    this.endpoints = new Endpoints(runtime.random, origin?.nodes ?? settings.nodes);
+    this.#info = origin?.info ?? null;
     this.#connector = new Connector(network, runtime, settings, this.endpoints);
     this.#pauses = new Backoff(runtime.random, PAUSE_FIRST_MS, PAUSE_MAX_MS);
     this.calls = new CallBook(runtime, settings, this);
@@ -76,6 +95,7 @@ export class SessionEngine implements CallBookOwner {
         this.#lose(reason, silent);
       },
     });
+    if (origin !== undefined) this.calls.channelSequence = (origin.parent.calls.channelSequence + 1) & 0xffff;
   }
 
   get state(): ConnectionState {
@@ -108,7 +128,8 @@ export class SessionEngine implements CallBookOwner {
   /** Closes the session in order; without a connection within `deadlineMs`, it is left to its timeout at the server. */
   async close(deadlineMs: number): Promise<void> {
     if (this.#state === "closed") return;
-    if (this.#state === "ready") this.#move("close");
+    await Promise.all([...this.#derived.values()].map((derived) => derived.close(deadlineMs)));
+    if (this.state === "ready") this.#move("close");
     if (this.#state !== "lost") {
       const goodbye = this.calls.add({ body: { closeSession: {} }, mutating: true, options: { deadlineMs } });
       // Whatever the answer, this side is done with the session.
@@ -123,6 +144,8 @@ export class SessionEngine implements CallBookOwner {
   /** Drops everything at once, without a word to the cluster; the session lives on there until its timeout. */
   stop(): void {
     if (this.#state === "closed") return;
+    for (const derived of this.#derived.values()) derived.stop();
+    if (this.#parent !== null) this.#parent.#derived.delete(this.#info?.sessionId ?? 0);
     this.#move("closed");
     this.#dropLink();
     this.#connector.cancel();
@@ -144,10 +167,64 @@ export class SessionEngine implements CallBookOwner {
       if (response.open) handle.reconnected(response.open);
       else if (response.error) {
         const error = HoldfastError.fromDetail(response.error);
-        if (reactionTo(error.code) === "settle") this.#loseHandle(handle, error);
+        if (error.extras.sessionId !== undefined) this.handleMoved(handle, error);
+        else if (reactionTo(error.code) === "settle") this.#loseHandle(handle, error);
       }
       done(Boolean(response.open));
     });
+  }
+
+  handleMoved(handle: HandleState, error: HoldfastError): void {
+    this.#follow(handle, error.extras.sessionId ?? 0, error.extras.owner);
+  }
+
+  /** The program has closed it. A session that was made for it alone ends with it. */
+  handleEnded(handle: HandleState): void {
+    this.handles.delete(handle);
+    if (this.#parent !== null && this.handles.size === 0) void this.close(DERIVED_CLOSE_MS);
+  }
+
+  /**
+   * Goes after a handle that was moved alone: it is in a session derived from this one, which this client takes up with
+   * the guid and the token that it has. The handle's calls go there with it.
+   */
+  #follow(handle: HandleState, sessionId: number, owner: v1.INodeAddress | undefined): void {
+    if (!this.handles.delete(handle)) return;
+    const address = owner?.grpcAddress ?? "";
+    const known = this.#settings.nodes;
+    const nodes = address === "" ? known : [address, ...known.filter((node) => node !== address)];
+    const info = { ...this.#info, sessionId, owner: owner ?? null };
+    const origin = { parent: this, info, nodes };
+    const derived = new SessionEngine(this.#network, this.#runtime, this.#settings, origin);
+    derived.endpoints.learn((this.#info?.nodes ?? []).map((node) => node.grpcAddress));
+    derived.endpoints.prefer(address);
+    this.#derived.set(sessionId, derived);
+    handle.engine = derived;
+    handle.status = "stale";
+    derived.handles.add(handle);
+    derived.#resume();
+    this.calls.moveAway(handle);
+    const path = `${handle.share}:/${handle.path}`;
+    this.#programEvents.emit("handleMoved", { path, to: owner?.node ?? "", session: sessionId });
+  }
+
+  #resume(): void {
+    this.#lostAtMs = this.#runtime.clock.monotonicMs();
+    this.#connect();
+  }
+
+  /** What concerns handles is told where the program listens: at the session that it opened. */
+  get #programEvents(): Emitter<SessionEvents> {
+    return this.#parent === null ? this.events : this.#parent.#programEvents;
+  }
+
+  /** All handles of the client, in whichever session. */
+  #allHandles(): HandleState[] {
+    return this.#parent === null ? this.#handlesBelow() : this.#parent.#allHandles();
+  }
+
+  #handlesBelow(): HandleState[] {
+    return [...this.handles, ...[...this.#derived.values()].flatMap((derived) => derived.#handlesBelow())];
   }
 
   /** Somebody who should know says that the session belongs elsewhere now. */
@@ -240,7 +317,8 @@ export class SessionEngine implements CallBookOwner {
   }
 
   #attached({ link, info }: Attached): void {
-    const first = this.#info === null;
+    const first = !this.#begun;
+    this.#begun = true;
     this.#pauses.reset();
     this.#info = { ...info, resumeToken: info.resumeToken?.length ? info.resumeToken : this.#token() };
     this.endpoints.learn((info.nodes ?? []).map((node) => node.grpcAddress));
@@ -277,6 +355,7 @@ export class SessionEngine implements CallBookOwner {
     this.#reclaimer = new Reclaimer(this.#runtime, stale, answered, {
       send: (body, answered) => this.calls.express(body, answered),
       lost: (handle, error) => this.#loseHandle(handle, error),
+      moved: (handle, error) => this.handleMoved(handle, error),
       relocate: (error) => this.relocate(error, false),
       done: () => this.#ready(first),
     });
@@ -313,6 +392,7 @@ export class SessionEngine implements CallBookOwner {
     if (notice.moveTo) return this.moveTo(notice.moveTo.grpcAddress);
     if (notice.moveSoon?.grpcAddress) return this.#connector.prepare(notice.moveSoon.grpcAddress);
     if (notice.handleClosed?.length) return this.#onHandleClosed(notice.handleClosed);
+    if (notice.handleMoved) return this.#onHandleMoved(notice.handleMoved);
     // A node that stops is left as soon as its stream ends, and then tried last.
     if (notice.closing && this.address) this.endpoints.avoid(this.address);
   }
@@ -324,13 +404,13 @@ export class SessionEngine implements CallBookOwner {
     if (this.#breaksHeard.get(name) === (broken.epoch ?? 0)) return;
     this.#breaksHeard.set(name, broken.epoch ?? 0);
     const breakTo = broken.breakTo ?? 0;
-    for (const handle of this.handles)
+    for (const handle of this.#allHandles())
       if (handle.lease !== null && sameBytes(handle.lease.key, key))
         handle.lease = { ...handle.lease, state: breakTo, epoch: broken.epoch ?? 0 };
     const acknowledge = async (state = breakTo) => {
       await this.call({ body: { ackLease: { key, state } }, mutating: false });
     };
-    const heard = this.events.emit("leaseBreak", {
+    const heard = this.#programEvents.emit("leaseBreak", {
       key,
       breakTo,
       ackRequired: broken.ackRequired === true,
@@ -338,6 +418,12 @@ export class SessionEngine implements CallBookOwner {
     });
     // The library itself caches nothing, so without a listener there is nothing to flush.
     if (!heard && broken.ackRequired) acknowledge().catch(() => undefined);
+  }
+
+  #onHandleMoved(moved: v1.IHandleMoved): void {
+    for (const handle of this.handles)
+      if (sameBytes(handle.id.persistent, moved.handleId ?? new Uint8Array(0)))
+        this.#follow(handle, moved.sessionId ?? 0, moved.owner ?? undefined);
   }
 
   #onHandleClosed(persistent: Uint8Array): void {
@@ -357,7 +443,11 @@ export class SessionEngine implements CallBookOwner {
     handle.status = "lost";
     handle.lostBecause = `${error.codeName} ${error.message}`;
     if (handle.closing) return;
-    this.events.emit("handleLost", { path: `${handle.share}:/${handle.path}`, reason: error.message, error });
+    this.#programEvents.emit("handleLost", {
+      path: `${handle.share}:/${handle.path}`,
+      reason: error.message,
+      error,
+    });
   }
 
   #lose(reason: string, silent = false): void {
@@ -391,6 +481,7 @@ export class SessionEngine implements CallBookOwner {
     });
     for (const handle of [...this.handles]) this.#loseHandle(handle, gone);
     this.calls.end(gone);
+    if (this.#parent !== null) this.#parent.#derived.delete(this.#info?.sessionId ?? 0);
     this.events.emit("lost", { error: gone });
   }
 }

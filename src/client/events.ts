@@ -20,6 +20,8 @@ export interface SessionEvents {
     /** Says that the caches are flushed; `state` at most `breakTo`, which is the default. */
     acknowledge(state?: number): Promise<void>;
   };
+  /** An operator has moved one handle alone: it goes on at another node, in a session of its own. */
+  handleMoved: { readonly path: string; readonly to: string; readonly session: number };
   /** One handle is no more, for a reason that is not the program's own close. */
   handleLost: { readonly path: string; readonly reason: string; readonly error: HoldfastError };
   /** The whole session is gone: expired while nobody reached the cluster, or replaced. Connect anew. */

@@ -1,4 +1,5 @@
 import { v1 } from "../wire/index.js";
+import type { SessionEngine } from "./engine.js";
 import type { FileLink } from "./link.js";
 
 /**
@@ -36,6 +37,8 @@ export class HandleState {
       readonly createGuid: Uint8Array;
       readonly kind: v1.HandleKind;
     },
+    /** The session in which it is: another than at first when it was moved alone. */
+    public engine: SessionEngine,
   ) {
     this.id = {
       persistent: opened.handle?.persistent ?? new Uint8Array(0),

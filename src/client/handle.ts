@@ -1,7 +1,6 @@
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { fromBigInt, type v1 } from "../wire/index.js";
 import type { CallOptions, CallSpec } from "./call.js";
-import type { SessionEngine } from "./engine.js";
 import type { HandleState } from "./handle-state.js";
 import { parsePath } from "./paths.js";
 
@@ -23,15 +22,13 @@ export interface LockOptions extends CallOptions {
  * open what happened.
  */
 export class Handle {
-  readonly #engine: SessionEngine;
   readonly #state: HandleState;
   /** What the open did: OPENED, CREATED, OVERWRITTEN or SUPERSEDED. */
   readonly createAction: v1.CreateAction;
   /** The file as it was at the open. */
   readonly info: v1.IFileInfo;
 
-  constructor(engine: SessionEngine, state: HandleState, opened: v1.IOpenReply) {
-    this.#engine = engine;
+  constructor(state: HandleState, opened: v1.IOpenReply) {
     this.#state = state;
     this.createAction = opened.createAction ?? 0;
     this.info = opened.info ?? {};
@@ -45,6 +42,16 @@ export class Handle {
   /** "share:/path". */
   get path(): string {
     return `${this.#state.share}:/${this.#state.path}`;
+  }
+
+  /** Id of the session in which it is: one of its own once an operator has moved it alone. */
+  get sessionId(): number {
+    return this.#state.engine.info?.sessionId ?? 0;
+  }
+
+  /** Name of the node that serves it, as last heard. */
+  get owner(): string {
+    return this.#state.engine.info?.owner?.node ?? "";
   }
 
   /** The kind that was granted. */
@@ -191,7 +198,7 @@ export class Handle {
 
   #closed(): void {
     this.#state.status = "closed";
-    this.#engine.handles.delete(this.#state);
+    this.#state.engine.handleEnded(this.#state);
   }
 
   async #readChunk(offset: number, length: number, options?: CallOptions): Promise<Uint8Array> {
@@ -236,11 +243,11 @@ export class Handle {
     options: CallOptions | undefined,
     spec: Omit<CallSpec, "body" | "handle" | "options">,
   ): Promise<v1.IFileResponse> {
-    return this.#engine.call({ ...spec, body, handle: this.#state, options });
+    return this.#state.engine.call({ ...spec, body, handle: this.#state, options });
   }
 
   #chunkBytes(): number {
-    return this.#engine.info?.chunkBytesMax || 64 * 1024;
+    return this.#state.engine.info?.chunkBytesMax || 64 * 1024;
   }
 
   #sameShare(target: string): string {

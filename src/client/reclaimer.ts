@@ -11,6 +11,8 @@ export interface ReclaimerOwner {
   send(body: v1.IFileRequest, answered: (response: v1.IFileResponse) => void): void;
   /** The cluster refuses the handle for good. */
   lost(handle: HandleState, error: HoldfastError): void;
+  /** The handle is in another session by now, as the error says. */
+  moved(handle: HandleState, error: HoldfastError): void;
   /** The node is not the owner (any more). */
   relocate(error: HoldfastError): void;
   /** All handles were dealt with. */
@@ -82,6 +84,10 @@ export class Reclaimer {
   }
 
   #refused(handle: HandleState, error: HoldfastError, backoff: Backoff | null): void {
+    if (error.extras.sessionId !== undefined) {
+      this.#owner.moved(handle, error);
+      return this.#finished();
+    }
     const reaction = reactionTo(error.code);
     if (reaction === "elsewhere") {
       this.stop();

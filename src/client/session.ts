@@ -112,9 +112,9 @@ export class Session {
     if (options.blob) open.blob = options.blob;
     const response = await this.#engine.call({ body: { open }, mutating: true, options });
     const opened = response.open ?? {};
-    const state = new HandleState(opened, { share, path, createGuid, kind });
+    const state = new HandleState(opened, { share, path, createGuid, kind }, this.#engine);
     this.#engine.handles.add(state);
-    return new Handle(this.#engine, state, opened);
+    return new Handle(state, opened);
   }
 
   /** What stands at the path; rejects with OBJECT_NAME_NOT_FOUND if nothing does. */

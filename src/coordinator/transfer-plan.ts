@@ -18,10 +18,10 @@ export function planTransfer(
 ): v1.ITransferPlan {
   const sessions = selected(state, request);
   const blockers: string[] = [];
-  if (request.handleId?.length)
-    blockers.push("a handle cannot be moved apart from its session yet: move the session");
-  const candidates = judge(state, sessions, request);
+  const apart = movesApart(state, request, blockers);
+  const candidates = judge(state, sessions, request, apart);
   const items = assign(state, sessions, candidates, request, blockers);
+  if (apart !== null) for (const item of items) item.handleId = apart.id ?? null;
   for (const session of sessions) blockers.push(...blockersOf(state, session, request));
   return {
     hash: hashOf(request, items),
@@ -32,6 +32,36 @@ export function planTransfer(
     revision,
     noChange: items.length === 0 && blockers.length === 0,
   };
+}
+
+/**
+ * The handle that is to leave its session; null when whole sessions move. A handle that has a session to itself, since it
+ * moved alone before, moves with that.
+ */
+function movesApart(
+  state: StateView,
+  request: v1.ITransferRequest,
+  blockers: string[],
+): v1.IHandleRecord | null {
+  if (!request.handleId?.length) return null;
+  const handle = theHandle(state, request.handleId);
+  const session = theSession(state, handle.sessionId ?? 0);
+  if (handle.state !== v1.HandleState.HANDLE_OPEN) blockers.push("the handle is not open");
+  if (session.derivedFrom) {
+    const open = [...state.handlesOfSession(session.id ?? 0)].filter(
+      (other) => other.state === v1.HandleState.HANDLE_OPEN,
+    );
+    if (open.length <= 1) return null;
+  }
+  if (handle.kind !== v1.HandleKind.PERSISTENT)
+    blockers.push("the handle is not persistent: it would end with its server; move the session");
+  return handle;
+}
+
+function theHandle(state: StateView, id: Uint8Array): v1.IHandleRecord {
+  const handle = state.handle(id);
+  if (handle !== undefined) return handle;
+  throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, "there is no such handle", { next: "holdfast handles" });
 }
 
 function selected(state: StateView, request: v1.ITransferRequest): v1.ISessionRecord[] {
@@ -47,14 +77,7 @@ function selected(state: StateView, request: v1.ITransferRequest): v1.ISessionRe
       `a transfer names one of session, handle, share and node; this one names ${ways.join(" and ") || "none"}`,
     );
   if (request.sessionId) return [theSession(state, request.sessionId)];
-  if (request.handleId?.length) {
-    const handle = state.handle(request.handleId);
-    if (handle === undefined)
-      throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, "there is no such handle", {
-        next: "holdfast handles",
-      });
-    return [theSession(state, handle.sessionId ?? 0)];
-  }
+  if (request.handleId?.length) return [theSession(state, theHandle(state, request.handleId).sessionId ?? 0)];
   if (request.node) {
     theNode(state, request.node);
     return byId(state.sessionsOf(request.node));
@@ -88,10 +111,12 @@ function judge(
   state: StateView,
   sessions: readonly v1.ISessionRecord[],
   request: v1.ITransferRequest,
+  apart: v1.IHandleRecord | null,
 ): v1.ICandidate[] {
   if (request.to) theNode(state, request.to);
   const shares = new Set<string>();
-  for (const session of sessions)
+  if (apart !== null) shares.add(apart.share ?? "");
+  for (const session of apart === null ? sessions : [])
     for (const handle of state.handlesOfSession(session.id ?? 0))
       if (handle.state === v1.HandleState.HANDLE_OPEN) shares.add(handle.share ?? "");
   return [...state.nodes()]
@@ -168,7 +193,13 @@ function expectedFreezeMs(state: StateView): number {
 }
 
 function hashOf(request: v1.ITransferRequest, items: readonly v1.IOperationItem[]): string {
-  const plan = items.map((item) => [item.sessionId, item.from, item.to, item.epochBefore]);
+  const plan = items.map((item) => [
+    item.sessionId,
+    item.from,
+    item.to,
+    item.epochBefore,
+    Buffer.from(item.handleId ?? []).toString("hex"),
+  ]);
   const what = [request.drain ?? false, request.force ?? false, request.node ?? "", plan];
   return createHash("sha256").update(JSON.stringify(what)).digest("hex").slice(0, 16);
 }

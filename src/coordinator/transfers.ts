@@ -236,8 +236,9 @@ export class Transfers {
 
   #verdict(operation: v1.IOperationRecord, item: v1.IOperationItem): Verdict {
     const session = this.#replica.state.session(item.sessionId ?? 0);
-    // A session that has ended needs no new home.
+    // What has ended needs no new home.
     if (item.state === "moved" || session === undefined || session.owner === item.to) return { kind: "done" };
+    if (item.handleId?.length && !this.#isThere(item)) return { kind: "done" };
     const name = `session ${item.sessionId}`;
     const target = this.#replica.state.node(item.to ?? "");
     if (target?.status !== v1.NodeStatus.NODE_UP)
@@ -265,6 +266,12 @@ export class Transfers {
     return PREPARE_MS;
   }
 
+  /** Whether a handle that is to leave its session is still open in it. */
+  #isThere(item: v1.IOperationItem): boolean {
+    const handle = this.#replica.state.handle(item.handleId ?? new Uint8Array(0));
+    return handle?.state === v1.HandleState.HANDLE_OPEN && handle.sessionId === item.sessionId;
+  }
+
   /** What to propose now for an item that is not where it should be; null: wait. */
   #nextCommand(id: string, item: v1.IOperationItem, session: v1.ISessionRecord): v1.ICommand | null {
     const { state } = this.#replica;
@@ -280,7 +287,10 @@ export class Transfers {
     if (!ownerIsUp) {
       // Declared down means fenced: nobody is left who could act as the owner.
       const toIncarnation = state.node(item.to ?? "")?.incarnation ?? 0;
-      return { moveSession: { fence, to: item.to ?? "", toIncarnation, operationId: id, forced: true } };
+      const handleId = item.handleId ?? null;
+      return {
+        moveSession: { fence, handleId, to: item.to ?? "", toIncarnation, operationId: id, forced: true },
+      };
     }
     if (session.connected && this.#prepareLeftMs(id) > 0) return null;
     const key = keyOf(id, item);

@@ -73,7 +73,7 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
       handleRenamed(env.core, event);
       break;
     case "handle-moved":
-      handleClosed(env, event);
+      void handleMoved(env, event);
       break;
     default:
       break;
@@ -242,6 +242,25 @@ async function endOrphans(core: NodeCore, sessionId: number): Promise<void> {
   });
   for (const effect of answer.effects ?? [])
     if (effect.sessionId === sessionId) await effectNeeded(core, effect);
+}
+
+// It goes on in a session of its own at another node; its client is told where.
+async function handleMoved(env: EventsEnv, event: v1.IEvent): Promise<void> {
+  const session = env.core.sessions.get(event.sessionId ?? 0);
+  const handle = session?.handles.get(idKey(event.handleId));
+  if (session === undefined) return;
+  if (handle !== undefined) dropHandle(env.core, handle);
+  const sessionId = event.handle?.sessionId ?? 0;
+  const [found, nodes] = await Promise.all([
+    env.core.options.coordinator.query({ stale: true, sessionId }),
+    env.core.options.coordinator.query({ stale: true, nodes: {} }),
+  ]);
+  const derived = found.sessions?.[0];
+  const node = (nodes.nodes ?? []).find(({ name }) => name === derived?.owner);
+  if (derived === undefined) return;
+  const owner = { node: derived.owner ?? "", grpcAddress: node?.grpcAddress ?? "" };
+  const handleId = event.handleId ?? null;
+  env.notify(session, { handleMoved: { handleId, sessionId, owner, epoch: derived.epoch ?? 0 } });
 }
 
 function handleClosed(env: EventsEnv, event: v1.IEvent): void {

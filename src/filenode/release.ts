@@ -1,7 +1,6 @@
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
-import { sameBytes } from "./ids.js";
 import type { OwnedSession } from "./sessions.js";
 
 /** An effect that is just ending makes the state ask for a moment more. */
@@ -65,6 +64,7 @@ async function release(
             nodeIncarnation: core.options.lease.incarnation,
           },
           to: item.to ?? "",
+          handleId: item.handleId ?? null,
           operationId,
           freezeMs: Math.round(clock.monotonicMs() - beganMs),
         },
@@ -78,7 +78,7 @@ async function release(
   }
 }
 
-/** Where the operation sends the session. */
+/** Where the operation sends the session, or one handle of it. */
 async function itemOf(
   core: NodeCore,
   operationId: string,
@@ -91,9 +91,7 @@ async function itemOf(
   if (answer.error) answer = await coordinator.query({ operation: operationId });
   if (answer.error) throw HoldfastError.fromDetail(answer.error);
   const items = answer.operations?.[0]?.items ?? [];
-  const item = items.find(
-    ({ sessionId, handleId }) => sessionId === record.id && sameBytes(handleId, new Uint8Array(0)),
-  );
+  const item = items.find(({ sessionId }) => sessionId === record.id);
   if (item !== undefined) return item;
   throw new HoldfastError(
     ErrorCode.UNKNOWN_OPERATION,

@@ -36,7 +36,7 @@ export const EventKind = {
   handleExpired: "handle-expired",
   /** Its file has another path since somebody renamed it: [owner], who reaches the file by it. */
   handleRenamed: "handle-renamed",
-  /** A handle was split off from its session: [old and new owner, one event each]. */
+  /** A handle left its session to move alone: [the session's owner]; the record names the session that it is in now. */
   handleMoved: "handle-moved",
   /** A parked call has its answer: [owner of the session]. */
   pendingDone: "pending-done",

@@ -15,6 +15,8 @@ export interface ErrorExtras {
   readonly retryAfterMs?: number;
   readonly node?: string;
   readonly requestId?: string;
+  /** With NOT_OWNER about a handle that moved alone: the session in which it is now. */
+  readonly sessionId?: number;
   readonly cause?: unknown;
 }
 
@@ -53,6 +55,7 @@ export class HoldfastError extends Error {
       ...(detail.retryAfterMs ? { retryAfterMs: detail.retryAfterMs } : {}),
       ...(detail.node ? { node: detail.node } : {}),
       ...(detail.requestId ? { requestId: detail.requestId } : {}),
+      ...(detail.sessionId ? { sessionId: detail.sessionId } : {}),
     });
   }
 
@@ -74,5 +77,6 @@ export function errorDetail(code: ErrorCode, message: string, extras: ErrorExtra
   if (extras.retryAfterMs !== undefined) detail.retryAfterMs = extras.retryAfterMs;
   if (extras.node !== undefined) detail.node = extras.node;
   if (extras.requestId !== undefined) detail.requestId = extras.requestId;
+  if (extras.sessionId !== undefined) detail.sessionId = extras.sessionId;
   return detail;
 }

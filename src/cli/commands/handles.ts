@@ -97,7 +97,6 @@ function handleRow(
   lease: v1.ILeaseRecord | undefined,
   now: number,
 ): HandleRow {
-  const split = (handle.owner ?? "") !== "";
   const access = handle.grantedAccess ?? 0;
   const mode = handle.shareMode;
   const deadline = num(handle.deadlineMs);
@@ -107,8 +106,8 @@ function handleRow(
     share: handle.share ?? "",
     path: handle.path ?? "",
     fileId: handle.fileId ?? "",
-    owner: split ? (handle.owner ?? "") : (session?.owner ?? ""),
-    epoch: split ? num(handle.ownerEpoch) : num(session?.epoch),
+    owner: session?.owner ?? "",
+    epoch: num(session?.epoch),
     session: String(handle.sessionId ?? ""),
     client: session?.clientName ?? "",
     state: handleState(handle, session),

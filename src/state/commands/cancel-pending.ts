@@ -1,7 +1,6 @@
 import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
-import { idOf } from "../ids.js";
-import { checkFence, checkHandleFence } from "../mechanics/fence.js";
+import { checkFence } from "../mechanics/fence.js";
 import { cancelIdentity } from "../mechanics/identity.js";
 import { finishPending } from "../mechanics/parking.js";
 import { onceOnly } from "../mechanics/reply-cache.js";
@@ -10,7 +9,7 @@ import { fail, failed, type Tx } from "../tx.js";
 
 /** Cancels a parked call of this session: its answer is CANCELLED. A call that is done already is not changed. */
 export function cancelPending(tx: Tx, command: v1.ICancelPending): v1.ICommandResult {
-  const session = fenceOf(tx, command);
+  const session = checkFence(tx, command.fence, { whileFrozen: true, whileTakenOver: true });
   if (!(session instanceof SessionRow)) return failed(session);
   return onceOnly(
     tx,
@@ -26,13 +25,4 @@ export function cancelPending(tx: Tx, command: v1.ICancelPending): v1.ICommandRe
       return {};
     },
   );
-}
-
-function fenceOf(tx: Tx, command: v1.ICancelPending): SessionRow | v1.IErrorDetail {
-  const options = { whileFrozen: true, whileTakenOver: true };
-  const pending = tx.store.pending.byId.get(command.pendingId ?? 0);
-  const handle = tx.store.handles.byId.get(idOf(pending?.r.handleId));
-  if (!handle?.extras?.split) return checkFence(tx, command.fence, options);
-  const found = checkHandleFence(tx, command.fence, handle.id, options);
-  return "session" in found ? found.session : found;
 }

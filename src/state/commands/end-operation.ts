@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
+import { thaw } from "../mechanics/thawing.js";
 import { fail, type Tx } from "../tx.js";
 
 const ENDS: ReadonlySet<string> = new Set(["done", "failed", "cancelled"]);
@@ -24,16 +25,10 @@ export function endOperation(tx: Tx, command: v1.IEndOperation): v1.ICommandResu
   operation.r.error = command.error ?? "";
   operation.r.endedMs = tx.nowMs;
   tx.store.touch(operation);
-  for (const item of operation.r.items) thaw(tx, id, item.sessionId ?? 0);
+  for (const item of operation.r.items) {
+    const session = tx.store.sessions.byId.get(item.sessionId ?? 0);
+    if (session !== undefined) thaw(tx, session, id);
+  }
   tx.emit(EventKind.operationEnded, "", `operation ${id} ${state}`, { operation: { ...operation.r } });
   return { operation: { ...operation.r } };
-}
-
-function thaw(tx: Tx, operationId: string, sessionId: number): void {
-  const session = tx.store.sessions.byId.get(sessionId);
-  if (session === undefined || session.r.frozenBy !== operationId) return;
-  session.r.frozenBy = "";
-  tx.touchSession(session);
-  tx.wakeSession(session);
-  tx.emitSession(EventKind.sessionFrozen, session.r.owner, session, `session ${sessionId} is thawed`);
 }

@@ -4,6 +4,7 @@ import { EventKind } from "../events.js";
 import { checkFence } from "../mechanics/fence.js";
 import { noteItem } from "../mechanics/operations.js";
 import { sessionResult } from "../mechanics/reply.js";
+import { thaw } from "../mechanics/thawing.js";
 import { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
 import { labelProblem } from "../validate.js";
@@ -20,15 +21,12 @@ export function freezeSession(tx: Tx, command: v1.IFreezeSession): v1.ICommandRe
     return fail(ErrorCode.FROZEN, `session ${r.id} is being transferred by operation ${r.frozenBy}`);
   const frozen = !command.thaw;
   if ((r.frozenBy !== "") === frozen) return sessionResult(session);
-  r.frozenBy = frozen ? id : "";
-  tx.touchSession(session);
   noteItem(tx, id, r.id, frozen ? "frozen" : "waiting");
-  if (!frozen) tx.wakeSession(session);
-  tx.emitSession(
-    EventKind.sessionFrozen,
-    r.owner,
-    session,
-    `session ${r.id} is ${frozen ? "frozen" : "thawed"} by operation ${id}`,
-  );
+  if (!frozen) thaw(tx, session, id);
+  else {
+    r.frozenBy = id;
+    tx.touchSession(session);
+    tx.emitSession(EventKind.sessionFrozen, r.owner, session, `session ${r.id} is frozen by operation ${id}`);
+  }
   return sessionResult(session);
 }

@@ -1,11 +1,14 @@
 import { ErrorCode } from "../../wire/errors.js";
-import type { v1 } from "../../wire/index.js";
+import { v1 } from "../../wire/index.js";
+import { limits } from "../../wire/limits.js";
 import { EventKind } from "../events.js";
 import { bytesOf, idOf, shortHex } from "../ids.js";
 import { checkFence } from "../mechanics/fence.js";
 import { noteItem } from "../mechanics/operations.js";
-import { awaitClients, moveSession, splitOff } from "../mechanics/ownership.js";
+import { awaitClients, moveSession } from "../mechanics/ownership.js";
 import { sessionResult } from "../mechanics/reply.js";
+import { splitOff } from "../mechanics/splitting.js";
+import { thaw } from "../mechanics/thawing.js";
 import type { NodeRow } from "../tables/records.js";
 import { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
@@ -78,23 +81,30 @@ function moveHandle(
     return fail(ErrorCode.UNKNOWN_HANDLE, `session ${session.r.id} has no open handle ${shortHex(handleId)}`);
   if (handle.ownerNode === to.r.name)
     return fail(ErrorCode.NO_CHANGE, `handle ${shortHex(handleId)} is at ${to.r.name} already`);
+  if (handle.kind !== v1.HandleKind.PERSISTENT)
+    return fail(
+      ErrorCode.PRECONDITION_FAILED,
+      `handle ${shortHex(handleId)} is not persistent: it ends with its server`,
+    );
+  if (tx.store.sessions.byId.size >= limits.sessionsMax)
+    return fail(
+      ErrorCode.LIMIT_EXCEEDED,
+      `the cluster has ${limits.sessionsMax} sessions, which is the limit; a handle that moves alone needs one`,
+    );
   if (tx.store.effects.ofHandle(handle.id).length > 0)
     return fail(ErrorCode.NOT_READY, "an effect of the handle is under way", { retryAfterMs: 5 });
   const id = command.operationId ?? "";
-  splitOff(tx, handle, to, `operation ${id || "without id"}`);
-  if (session.r.frozenBy === id) {
-    session.r.frozenBy = "";
-    tx.touchSession(session);
-    tx.wakeSession(session);
-  }
+  const derived = splitOff(tx, handle, to, `operation ${id || "without id"}`);
+  thaw(tx, session, id);
   noteItem(tx, id, session.r.id, "moved", {
     handleId: bytesOf(handleId),
-    epochAfter: handle.extras?.split?.epoch ?? 0,
+    epochBefore: session.r.epoch,
+    epochAfter: derived.r.epoch,
     freezeMs: command.freezeMs ?? 0,
     to: to.r.name,
   });
   countMove(tx, id, null, 1);
-  return { handle: handle.toRecord() };
+  return { handle: handle.toRecord(), session: derived.r };
 }
 
 function handEffectsOver(tx: Tx, session: SessionRow, to: NodeRow): void {

@@ -49,7 +49,7 @@ function resumeRepeated(tx: Tx, session: SessionRow, result: v1.ICommandResult):
   if (!open || open.status !== v1.OpenResult.Status.DONE || !handle?.isOpen || handle.session !== session)
     return result;
   if (!handle.isConnected) {
-    if (!handle.replayEligible || handle.extras?.split) return result;
+    if (!handle.replayEligible) return result;
     resumeHandle(tx, session, handle, { keepReplayEligible: true });
   }
   return { ...result, open: openResult(tx, handle, open.replayed ?? false) };

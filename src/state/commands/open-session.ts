@@ -33,7 +33,7 @@ export function openSession(tx: Tx, command: v1.IOpenSession): v1.ICommandResult
   const token = idOf(command.resumeToken);
   const same = tx.store.sessions
     .ofClient(client)
-    .find((session) => idOf(session.r.resumeToken) === token && session.r.replacedBy === 0);
+    .find(({ r }) => idOf(r.resumeToken) === token && r.replacedBy === 0 && r.derivedFrom === 0);
   if (same !== undefined) {
     if (same.r.principal !== (command.principal ?? "")) return denied();
     return { ...sessionResult(same), repeated: true };
@@ -88,6 +88,9 @@ function replacePrevious(tx: Tx, session: SessionRow, previousId: number): void 
   const previous = tx.store.sessions.byId.get(previousId);
   if (previous === undefined || previous === session || previous.r.replacedBy !== 0) return;
   if (previous.client !== session.client || previous.r.principal !== session.r.principal) return;
+  // With those that its handles moved into.
+  for (const derived of [...tx.store.sessions.ofClient(session.client)].sort((a, b) => a.r.id - b.r.id))
+    if (derived.r.derivedFrom === previousId) replacePrevious(tx, session, derived.r.id);
   markDisconnected(tx, previous);
   closeAtDisconnect(tx, previous);
   for (const pending of tx.store.pending.ofSession(previous.r.id))

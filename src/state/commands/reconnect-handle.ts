@@ -2,11 +2,12 @@ import { ErrorCode } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { idOf } from "../ids.js";
 import { mutant } from "../mutants.js";
-import { checkFence, checkHandleFence } from "../mechanics/fence.js";
+import { checkFence } from "../mechanics/fence.js";
 import { reconnectIdentity } from "../mechanics/identity.js";
 import { openResult } from "../mechanics/opening.js";
 import { onceOnly } from "../mechanics/reply-cache.js";
 import { resumeHandle } from "../mechanics/resuming.js";
+import { leftBySplit, movedTo } from "../mechanics/splitting.js";
 import { LeaseBit } from "../rules/lease-state.js";
 import type { HandleRow } from "../tables/handles.js";
 import { SessionRow } from "../tables/sessions.js";
@@ -17,17 +18,8 @@ import { fail, failed, type Tx } from "../tx.js";
  * disposition do not count. A refusal changes nothing about the handle.
  */
 export function reconnectHandle(tx: Tx, command: v1.IReconnectHandle): v1.ICommandResult {
-  const id = idOf(command.handleId);
-  let session: SessionRow;
-  if (tx.store.handles.byId.get(id)?.extras?.split) {
-    const split = checkHandleFence(tx, command.fence, id);
-    if (!("session" in split)) return failed(split);
-    session = split.session;
-  } else {
-    const owner = checkFence(tx, command.fence);
-    if (!(owner instanceof SessionRow)) return failed(owner);
-    session = owner;
-  }
+  const session = checkFence(tx, command.fence);
+  if (!(session instanceof SessionRow)) return failed(session);
   return onceOnly(
     tx,
     session,
@@ -44,6 +36,8 @@ function reconnect(tx: Tx, session: SessionRow, command: v1.IReconnectHandle): v
     return fail(ErrorCode.FILE_NOT_AVAILABLE, "the create of this handle is still under way", {
       retryAfterMs: 200,
     });
+  // An operator sent it elsewhere; its client goes there instead of fetching it back.
+  if (leftBySplit(tx, session, handle)) return failed(movedTo(tx, handle));
   const mismatch = mismatchOf(tx, session, command, handle);
   if (mismatch !== null) return notFound(mismatch);
   const invalid = invalidOf(tx, command, handle);

@@ -13,13 +13,9 @@ export function removeNode(tx: Tx, command: v1.IRemoveNode): v1.ICommandResult {
   const owned =
     tx.store.sessions.ofOwner(name).size +
     tx.store.keys.ofOwner(name).size +
-    tx.store.effects.ofOwner(name).length +
-    (tx.store.handles.splits.get(name)?.size ?? 0);
+    tx.store.effects.ofOwner(name).length;
   if (owned > 0)
-    return fail(
-      ErrorCode.PRECONDITION_FAILED,
-      `node ${name} still owns ${owned} sessions, keys, handles or effects`,
-    );
+    return fail(ErrorCode.PRECONDITION_FAILED, `node ${name} still owns ${owned} sessions, keys or effects`);
   tx.store.nodes.delete(name);
   tx.store.drop(node);
   tx.emit(EventKind.nodeLeft, "", `node ${name} was removed`);

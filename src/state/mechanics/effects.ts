@@ -296,12 +296,11 @@ export function effectOf(
   digest: Id,
 ): v1.IEffectRecord {
   const given = command.effect ?? {};
-  const split = handle?.extras?.split;
   const effect: v1.IEffectRecord = {
     ...given,
     sessionId: session.r.id,
-    owner: split?.node ?? session.r.owner,
-    ownerIncarnation: split?.incarnation ?? session.r.ownerIncarnation,
+    owner: session.r.owner,
+    ownerIncarnation: session.r.ownerIncarnation,
     requestDigest: bytesOf(digest),
     handedOver: 0,
     expiry: false,

@@ -84,49 +84,18 @@ function notOwner(tx: Tx, session: SessionRow, fence: v1.IFence | null | undefin
   );
 }
 
-/**
- * The fence of a command on one handle. A handle that was split off answers to its own owner and epoch, and no longer to
- * its session's.
- */
+/** The fence of a command on one handle: its session's. */
 export function checkHandleFence(
   tx: Tx,
   fence: v1.IFence | null | undefined,
   id: Id,
   options: FenceOptions = {},
 ): { session: SessionRow; handle: HandleRow } | v1.IErrorDetail {
-  const handle = tx.store.handles.byId.get(id);
-  const split = handle?.extras?.split;
-  if (handle !== undefined && split) return checkSplit(tx, fence, handle, split, options);
   const session = checkFence(tx, fence, options);
   if (!(session instanceof SessionRow)) return session;
+  const handle = tx.store.handles.byId.get(id);
   if (handle === undefined || handle.session !== session) return unknownHandle(session, id);
   return { session, handle };
-}
-
-function checkSplit(
-  tx: Tx,
-  fence: v1.IFence | null | undefined,
-  handle: HandleRow,
-  split: { node: string; incarnation: number; epoch: number },
-  options: FenceOptions,
-): { session: SessionRow; handle: HandleRow } | v1.IErrorDetail {
-  const session = handle.session;
-  if (fence?.sessionId !== session.r.id) return unknownHandle(session, handle.id);
-  const details = { owner: tx.store.address(split.node), epoch: split.epoch };
-  if (fence.node !== split.node || fence.nodeIncarnation !== split.incarnation)
-    return errorDetail(
-      ErrorCode.NOT_OWNER,
-      `handle ${shortHex(handle.id)} was moved to ${split.node}/${split.incarnation}`,
-      details,
-    );
-  if (fence.epoch !== split.epoch)
-    return errorDetail(
-      ErrorCode.STALE_EPOCH,
-      `handle ${shortHex(handle.id)} is at epoch ${split.epoch}`,
-      details,
-    );
-  const admitted = admit(tx, session, options);
-  return admitted instanceof SessionRow ? { session, handle } : admitted;
 }
 
 /** FILE_CLOSED, whatever the reason: nobody learns of another session's handles. */

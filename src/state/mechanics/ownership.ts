@@ -1,6 +1,5 @@
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
-import { bytesOf, shortHex } from "../ids.js";
 import { mutant } from "../mutants.js";
 import type { FailoverRow, NodeRow } from "../tables/records.js";
 import { FailoverRow as Failover, failoverRecord } from "../tables/records.js";
@@ -71,7 +70,7 @@ function owesFence(tx: Tx, session: SessionRow, to: string): boolean {
 function closeFragile(tx: Tx, session: SessionRow): void {
   if (session.fragile === 0) return;
   const fragile = [...session.handles].filter(
-    (handle) => handle.isOpen && handle.kind !== v1.HandleKind.PERSISTENT && !handle.extras?.split,
+    (handle) => handle.isOpen && handle.kind !== v1.HandleKind.PERSISTENT,
   );
   for (const handle of fragile.sort(byHandleId))
     closeHandle(tx, handle, "lost", "its server is gone, and it was not persistent");
@@ -109,7 +108,6 @@ export function reownAll(tx: Tx, node: NodeRow, heir: NodeRow | null, why: strin
     moved.to.add(target.r.name);
     moveSession(tx, session, target.r.name, target.r.incarnation, why);
   }
-  reownSplits(tx, name, heir, candidates);
   moved.keys = reownKeys(tx, node, heir, moved.to);
   reownEffects(tx, name, heir, candidates);
   nodeGone(tx, name, heir === null ? node.r.incarnation : heir.r.incarnation - 1);
@@ -117,26 +115,6 @@ export function reownAll(tx: Tx, node: NodeRow, heir: NodeRow | null, why: strin
 }
 
 type Candidates = ReturnType<typeof sessionCandidates>;
-
-function reownSplits(tx: Tx, name: string, heir: NodeRow | null, candidates: Candidates): void {
-  for (const handle of [...(tx.store.handles.splits.get(name) ?? [])].sort(byHandleId)) {
-    const target = heir ?? placeText(candidates, handle.id);
-    const split = handle.extras?.split;
-    if (target === null || !split) continue;
-    tx.store.handles.unindexSplit(handle);
-    split.node = target.r.name;
-    split.incarnation = target.r.incarnation;
-    split.epoch++;
-    tx.store.handles.indexSplit(handle);
-    tx.touchHandle(handle);
-    tx.emitHandle(
-      EventKind.handleMoved,
-      target.r.name,
-      handle,
-      `handle ${shortHex(handle.id)} moved from ${name}`,
-    );
-  }
-}
 
 /** Whoever owns the session resolves its effects; what belongs to no session goes to somebody who is up. */
 function reownEffects(tx: Tx, name: string, heir: NodeRow | null, candidates: Candidates): void {
@@ -225,18 +203,4 @@ export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost"): v
   else row.r.sessionsLost++;
   if (row.r.sessionsBack + row.r.sessionsLost >= row.r.sessions) row.r.reclaimMs = tx.nowMs - row.r.begunMs;
   tx.store.touch(row);
-}
-
-/** A handle leaves its session's owner for a node of its own. */
-export function splitOff(tx: Tx, handle: Parameters<typeof closeHandle>[1], to: NodeRow, why: string): void {
-  const from = handle.ownerNode;
-  const epoch = Math.max(handle.session.r.epoch, handle.extras?.split?.epoch ?? 0) + 1;
-  tx.store.handles.unindexSplit(handle);
-  handle.more().split = { node: to.r.name, incarnation: to.r.incarnation, epoch };
-  tx.store.handles.indexSplit(handle);
-  tx.touchHandle(handle);
-  const text = `handle ${shortHex(handle.id)} moved from ${from} to ${to.r.name}: ${why}`;
-  const more = { handleId: bytesOf(handle.id), sessionId: handle.session.r.id, handle: handle.toRecord() };
-  tx.emit(EventKind.handleMoved, from, text, more);
-  tx.emit(EventKind.handleMoved, to.r.name, text, more);
 }

@@ -50,7 +50,7 @@ export function finishPending(tx: Tx, pending: PendingRow, result: v1.ICommandRe
   settle(tx, session, pending.r.request, result);
   tx.emit(
     EventKind.pendingDone,
-    ownerOf(tx, pending, session),
+    session?.r.owner ?? "",
     `call ${pending.r.id}: ${result.error ? (result.error.message ?? "refused") : "done"}`,
     {
       sessionId: pending.r.sessionId,
@@ -81,11 +81,6 @@ export function removePending(tx: Tx, pending: PendingRow, result: v1.ICommandRe
     // The nodes that enforce the announced ranges may let go of them.
     announceLocks(tx, handle);
   }
-}
-
-function ownerOf(tx: Tx, pending: PendingRow, session: SessionRow | undefined): string {
-  const handle = tx.store.handles.byId.get(idOf(pending.r.handleId));
-  return handle?.extras?.split?.node ?? session?.r.owner ?? "";
 }
 
 /** A final answer, or one that only says to wait on. */

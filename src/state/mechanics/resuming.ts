@@ -35,9 +35,8 @@ export function resumeHandle(
   return null;
 }
 
-/** A handle of an earlier session of the client goes on in the present one. */
-function rehome(tx: Tx, handle: HandleRow, session: SessionRow): void {
-  const { handles } = tx.store;
+/** A handle of another session of the client goes on in this one. */
+export function rehome(tx: Tx, handle: HandleRow, session: SessionRow): void {
   const from = handle.session;
   from.handles.delete(handle);
   if (handle.kind !== v1.HandleKind.PERSISTENT) {
@@ -50,9 +49,5 @@ function rehome(tx: Tx, handle: HandleRow, session: SessionRow): void {
   if (handle.timeoutMs > session.r.handleTimeoutMaxMs) {
     session.r.handleTimeoutMaxMs = handle.timeoutMs;
     tx.touchSession(session);
-  }
-  if (handle.extras?.split) {
-    handles.unindexSplit(handle);
-    handle.extras.split = null;
   }
 }

@@ -12,13 +12,6 @@ export interface HeldLock {
   readonly exclusive: boolean;
 }
 
-/** A split-off handle's own owner. */
-export interface SplitOwner {
-  node: string;
-  incarnation: number;
-  epoch: number;
-}
-
 /** What only few handles have: kept apart, so that the many stay small. */
 export interface HandleExtras {
   appInstance: v1.IAppInstance | null;
@@ -26,7 +19,6 @@ export interface HandleExtras {
   blob: Uint8Array;
   closeResult: Uint8Array;
   closeReason: string;
-  split: SplitOwner | null;
   closedMs: number;
   closedNumber: number;
 }
@@ -91,7 +83,6 @@ export class HandleRow extends Row {
       blob: EMPTY,
       closeResult: EMPTY,
       closeReason: "",
-      split: null,
       closedMs: 0,
       closedNumber: 0,
     };
@@ -124,9 +115,9 @@ export class HandleRow extends Row {
     return session.connected && this.connection === session.connection && session.replacedBy === 0;
   }
 
-  /** Node that serves it: its session's owner, unless it was split off. */
+  /** Node that serves it: its session's owner. */
   get ownerNode(): string {
-    return this.extras?.split?.node ?? this.session.r.owner;
+    return this.session.r.owner;
   }
 
   diskKey(): Uint8Array {
@@ -187,11 +178,6 @@ export class HandleRow extends Row {
       record.closeReason = extras.closeReason;
       record.closedMs = extras.closedMs;
       record.closedNumber = extras.closedNumber;
-      if (extras.split !== null) {
-        record.owner = extras.split.node;
-        record.ownerIncarnation = extras.split.incarnation;
-        record.ownerEpoch = extras.split.epoch;
-      }
     }
     if (derived) {
       record.connected = this.isConnected;
@@ -255,13 +241,6 @@ function fillExtras(row: HandleRow, record: v1.IHandleRecord): void {
     row.more().closedMs = record.closedMs ?? 0;
     row.more().closedNumber = record.closedNumber;
   }
-  if (record.owner) {
-    row.more().split = {
-      node: record.owner,
-      incarnation: record.ownerIncarnation ?? 0,
-      epoch: record.ownerEpoch ?? 0,
-    };
-  }
 }
 
 /** A lock as it is kept, from its wire form. */
@@ -284,8 +263,6 @@ export class HandleTable {
   readonly byGuid = new Map<Id, HandleRow | HandleRow[]>();
   readonly paths = new PathIndex<HandleRow>();
   readonly #files = new Map<string, Map<string, HandleRow | HandleRow[]>>();
-  /** Handles that were split off, by the node that serves them. */
-  readonly splits = new Map<string, Set<HandleRow>>();
   lockCount = 0;
 
   /** Puts a new or loaded row into every index that it belongs to. */
@@ -295,7 +272,6 @@ export class HandleTable {
     row.session.handles.add(row);
     this.lockCount += row.locks.length;
     if (row.isInPlace) this.place(row);
-    if (row.extras?.split) this.indexSplit(row);
   }
 
   /** Enters an open or pending handle under its path and its file. */
@@ -330,7 +306,6 @@ export class HandleTable {
     if (row.createGuid !== "") removeFrom(this.byGuid, row.createGuid, row);
     row.session.handles.delete(row);
     this.lockCount -= row.locks.length;
-    this.unindexSplit(row);
   }
 
   /** A handle's file is known, or another one than before. */
@@ -346,22 +321,6 @@ export class HandleTable {
     this.paths.remove(row.share, row.path, row);
     row.path = path;
     this.paths.add(row.share, row.path, row);
-  }
-
-  indexSplit(row: HandleRow): void {
-    const node = row.extras?.split?.node;
-    if (node === undefined) return;
-    let set = this.splits.get(node);
-    if (set === undefined) this.splits.set(node, (set = new Set()));
-    set.add(row);
-  }
-
-  unindexSplit(row: HandleRow): void {
-    const node = row.extras?.split?.node;
-    if (node === undefined) return;
-    const set = this.splits.get(node);
-    set?.delete(row);
-    if (set?.size === 0) this.splits.delete(node);
   }
 
   /** Handles in place with this file id. */

@@ -27,8 +27,8 @@ export function explainHandle(world: ExplainWorld, idHex: string): v1.IExplainRe
   const { text, next, steps } = stateOf(world, handle, session);
   chain.push(...steps);
   chain.sort((a, b) => a.revision - b.revision);
-  const owner = handle.owner || (session?.owner ?? "");
-  const apart = handle.owner ? ", apart from its session" : "";
+  const owner = session?.owner ?? "";
+  const apart = session?.derivedFrom ? `, moved there alone from session ${num(session.derivedFrom)}` : "";
   const what = `Handle ${shortId(handle.id)} on ${fileName(handle.share, handle.path)}, session ${num(handle.sessionId)} of client ${session?.clientName || "without a name"}, at ${owner}${apart}`;
   return reply(chain, `${what}: ${text}`, next);
 }
