@@ -204,7 +204,9 @@ function sessionMoved(env: EventsEnv, record: v1.ISessionRecord): void {
 
 /** Clients of sessions that are about to move connect to where they go before anything is frozen. Only a hint. */
 async function movesSoon(env: EventsEnv, operation: v1.IOperationRecord): Promise<void> {
-  const items = (operation.items ?? []).filter(({ sessionId }) => env.core.sessions.has(sessionId ?? 0));
+  const items = (operation.items ?? []).filter(
+    ({ sessionId, handleId }) => !handleId?.length && env.core.sessions.has(sessionId ?? 0),
+  );
   if (items.length === 0) return;
   const answer = await env.core.options.coordinator.query({ stale: true, nodes: {} });
   const addresses = new Map((answer.nodes ?? []).map((node) => [node.name ?? "", node.grpcAddress ?? ""]));
