@@ -62,21 +62,11 @@ interface Owner {
 function ownerOf(entry: Entry, body: Fenced): Owner | null {
   const session = entry.view.session(body.fence?.sessionId ?? 0);
   if (session === undefined) return null;
-  const takenOver = session.takenOver ?? false;
-  const id = body.handleId ?? body.effect?.handleId;
-  const handle = id?.length ? entry.view.handle(id) : undefined;
-  if (handle?.owner)
-    return {
-      node: handle.owner,
-      incarnation: handle.ownerIncarnation ?? 0,
-      epoch: handle.ownerEpoch ?? 0,
-      takenOver,
-    };
   return {
     node: session.owner ?? "",
     incarnation: session.ownerIncarnation ?? 0,
     epoch: session.epoch ?? 0,
-    takenOver,
+    takenOver: session.takenOver ?? false,
   };
 }
 
