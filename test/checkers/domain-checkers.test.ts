@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { ExactlyOnce, LockExclusion, Ownership, RegisterOracle } from "../../src/testing/checkers/index.js";
+import {
+  ExactlyOnce,
+  LockExclusion,
+  Ownership,
+  RegisterOracle,
+  WitnessPromises,
+} from "../../src/testing/checkers/index.js";
 import { Violation } from "../../src/testing/sim/simulation.js";
 
 function caught(run: () => void, checker: string): void {
@@ -31,6 +37,20 @@ describe("checkers of the domain and of clients", () => {
     checker.granted("f", "h3", { start: 0, end: 30 }, false);
     checker.granted("f", "h4", { start: 0, end: 30 }, false);
     caught(() => checker.granted("f", "h5", { start: 3, end: 4 }, true), "no lock held twice");
+  });
+
+  it("witness: a registration at the owner, revisions and moves that go back, a move that is known to be over", () => {
+    const checker = new WitnessPromises();
+    const registered = { revision: 0, epoch: 0 };
+    const known = { owner: "n1", epoch: 2 };
+    checker.notice("n2", registered, { registrationId: "r", revision: 0 }, known);
+    const move = (node: string, epoch: number) => ({ to: { node }, epoch });
+    checker.notice("n2", registered, { revision: 9, move: move("n1", 2) }, known);
+    caught(() => checker.notice("n2", registered, { revision: 8 }, known), "witness");
+    caught(() => checker.notice("n2", registered, { revision: 9, move: move("n3", 1) }, known), "witness");
+    caught(() => checker.notice("n2", registered, { revision: 9, move: move("n3", 2) }, known), "witness");
+    caught(() => checker.notice("n1", { revision: 0, epoch: 0 }, { registrationId: "r" }, known), "witness");
+    checker.notice("n1", { revision: 0, epoch: 0 }, { registrationId: "r", error: {} }, known);
   });
 
   it("exactly once: a second execution, an acknowledgement without one", () => {

@@ -77,6 +77,10 @@ export class TortureWorld implements ClusterParts {
     throw new Error(`${node.name} ended by itself: ${reason}`);
   }
 
+  changedWithoutLease(node: ClusterNode, operation: string, path: string): void {
+    throw new Error(`${node.name} had no lease: ${operation} ${path}`);
+  }
+
   pass(ms: number): Promise<void> {
     return new Promise((go) => this.sim.after(ms * 1000, go));
   }

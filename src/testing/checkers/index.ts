@@ -15,3 +15,4 @@ export * from "./ownership.js";
 export * from "./register-oracle.js";
 export * from "./state-digest.js";
 export * from "./state-machine-safety.js";
+export * from "./witness-promises.js";

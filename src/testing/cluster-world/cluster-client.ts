@@ -86,7 +86,7 @@ export class ClusterClient {
       nodes: this.prng.shuffle(this.world.addresses),
       clientName: this.name,
       deadlineMs: OP_DEADLINE_MS,
-      witness: false,
+      witness: this.world.settings.witness,
     });
     const kind = this.prng.below(10);
     if (kind < 3) await this.writePrivate();

@@ -23,7 +23,8 @@ export class ClusterFaults {
     this.repeat(settings.wallJumpsPerSecond, () => this.jumpWall());
   }
 
-  private repeat(perSecond: number, run: () => void): void {
+  /** Plans `run` at random times, this often on average, as long as faults are wanted. */
+  repeat(perSecond: number, run: () => void): void {
     if (perSecond <= 0) return;
     const { sim } = this.world;
     const next = (): void => {

@@ -1,4 +1,7 @@
 import { coordinatorDefaults, createCoordinator, localCoordinatorClient } from "../../coordinator/index.js";
+import { Transfers } from "../../coordinator/transfers.js";
+import { Witness } from "../../coordinator/witness.js";
+import { EFFECTS_FOLDER } from "../../filenode/paths.js";
 import { createFileNode } from "../../filenode/file-node.js";
 import { type HeartbeatNetwork, LeaseKeeper } from "../../filenode/lease-keeper.js";
 import type { Coordinator } from "../../coordinator/index.js";
@@ -38,6 +41,8 @@ export interface ClusterParts {
   node(name: string): ClusterNode | undefined;
   /** A node's process ended by itself: its disk failed. */
   died(node: ClusterNode, reason: string): void;
+  /** A node hands a change of somebody's file to the kernel while it holds no lease. */
+  changedWithoutLease(node: ClusterNode, operation: string, path: string): void;
 }
 
 /** Where a node is reached. */
@@ -55,14 +60,19 @@ export class ClusterNode {
   replica: ReplicaNode | null = null;
   coordinator: Coordinator | null = null;
   lease: LeaseKeeper | null = null;
+  transfers: Transfers | null = null;
   machine: StateMachine | null = null;
   diskLow = false;
   paused = false;
+  /** Removed from the members, and stopped for good. */
+  retired = false;
 
   constructor(
     readonly id: number,
     private readonly parts: ClusterParts,
     rate: number,
+    /** It is added to a cluster that is there: it starts with nobody, and gets its members by a snapshot. */
+    private readonly joins = false,
   ) {
     const { sim } = parts;
     this.name = `n${id}`;
@@ -76,7 +86,7 @@ export class ClusterNode {
 
   /** Starts a process; what goes wrong on the way ends it. */
   start(): void {
-    if (this.process !== null) return;
+    if (this.process !== null || this.retired) return;
     this.life++;
     const { sim } = this.parts;
     const process = new SimProcess(sim, this.clock, sim.seeds.stream(`process ${this.id}.${this.life}`));
@@ -92,9 +102,11 @@ export class ClusterNode {
     const runtime = process.runtime();
     const storage = await NodeStorage.open(boundStore(this.disk.store(), process), runtime);
     if (storage.identity === null) {
+      const identity = { clusterId: "sim", name, raftId: id, incarnation: 1 };
+      const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
       const voters = parts.members.map(({ raftId }) => raftId ?? 0);
-      const conf = { voters, votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-      await storage.initialise({ clusterId: "sim", name, raftId: id, incarnation: 1 }, conf, FOUNDED_AT);
+      if (this.joins) await storage.initialise(identity, nobody);
+      else await storage.initialise(identity, { ...nobody, voters }, FOUNDED_AT);
     }
     const replica = await createReplica({
       runtime,
@@ -129,6 +141,9 @@ export class ClusterNode {
       config: { ...coordinatorDefaults, raftId: id, name, clusterId: "sim" },
     });
     this.coordinator = coordinator;
+    this.transfers = new Transfers({ runtime, replica });
+    const { hub } = coordinator;
+    const witness = new Witness({ runtime, node: name, state: () => replica.state, hub });
     const client = localCoordinatorClient(coordinator);
     const shares = new Map([["demo", this.vfs(process, parts.share)]]);
     for (const { record, share } of parts.moreShares ?? [])
@@ -144,7 +159,7 @@ export class ClusterNode {
     });
     this.lease = lease;
     const fileNode = createFileNode({ node: name, runtime, coordinator: client, lease, shares });
-    parts.streams.listen(addressOf(id), { place: id, process, fileNode });
+    parts.streams.listen(addressOf(id), { node: name, place: id, process, fileNode, witness });
     await lease.start();
   }
 
@@ -157,7 +172,15 @@ export class ClusterNode {
       this.name,
       process,
       shareTimes,
+      (operation, path) => this.changing(operation, path),
     );
+  }
+
+  /** Design section 5: no owner touches a file once its lease is over. Temporary names belong to nobody. */
+  private changing(operation: string, path: string): void {
+    if (path === EFFECTS_FOLDER || path.startsWith(`${EFFECTS_FOLDER}/`)) return;
+    if (this.lease !== null && this.lease.leftMs() > 0) return;
+    this.parts.changedWithoutLease(this, operation, path);
   }
 
   private heartbeats(process: SimProcess): HeartbeatNetwork {
@@ -198,6 +221,7 @@ export class ClusterNode {
     this.replica?.abandon();
     this.replica = null;
     this.coordinator = null;
+    this.transfers = null;
     this.lease = null;
     this.machine = null;
     this.paused = false;

@@ -27,6 +27,12 @@ export interface ClusterSettings {
   readonly transfersPerSecond: number;
   readonly wallJumpsPerSecond: number;
   readonly safetyUs: number;
+  /** Clients keep a registration with a node that is not their owner. */
+  readonly witness: boolean;
+  /** What operators do a virtual second: transfers; cordon, drain and uncordon; changes of members. */
+  readonly movesPerSecond: number;
+  readonly schedulesPerSecond: number;
+  readonly memberChangesPerSecond: number;
 }
 
 /** Draws the settings of a run. */
@@ -67,5 +73,10 @@ export function drawClusterSettings(prng: Prng): ClusterSettings {
     transfersPerSecond: maybe(0.4, 0.3),
     wallJumpsPerSecond: maybe(0.3, 0.3),
     safetyUs: prng.pick([10, 20, 30]) * 1_000_000,
+    // Drawn after everything else: a seed of the time before keeps what it drew then.
+    witness: prng.chance(0.5),
+    movesPerSecond: maybe(0.35, 0.6),
+    schedulesPerSecond: maybe(0.25, 0.4),
+    memberChangesPerSecond: maybe(0.25, 0.6),
   };
 }

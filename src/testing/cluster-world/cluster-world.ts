@@ -1,7 +1,16 @@
 import type { ClientNetwork } from "../../client/transport-api.js";
 import type { v1 } from "../../wire/index.js";
-import { ElectionSafety, ExactlyOnce, LockExclusion, Ownership, StateDigest } from "../checkers/index.js";
+import {
+  ElectionSafety,
+  ExactlyOnce,
+  LockExclusion,
+  Ownership,
+  type Registered,
+  StateDigest,
+  WitnessPromises,
+} from "../checkers/index.js";
 import { LogOracle } from "../log-oracle/index.js";
+import type { ReplicaNode } from "../../replica/replica.js";
 import { MemoryShare } from "../memory-share.js";
 import {
   CALM,
@@ -12,8 +21,10 @@ import {
   Simulation,
   Violation,
 } from "../sim/index.js";
+import type { Prng } from "../sim/prng.js";
 import { ClusterClient, type Place, RECORD_BYTES, text } from "./cluster-client.js";
 import { ClusterFaults } from "./cluster-faults.js";
+import { ClusterOperator } from "./cluster-operator.js";
 import { addressOf, ClusterNode, type ClusterParts } from "./cluster-node.js";
 import { type ClusterSettings, drawClusterSettings } from "./cluster-settings.js";
 import { Population } from "./population.js";
@@ -52,11 +63,14 @@ export class ClusterWorld implements ClusterParts {
   private readonly elections = new ElectionSafety();
   private readonly digests = new StateDigest();
   private readonly ownership = new Ownership();
+  private readonly witnesses = new WitnessPromises();
   private readonly appends = new ExactlyOnce();
   private readonly appendAt = new Map<string, number | null>();
   private readonly names = new Map<string, NameState>();
   private readonly places_ = new Map<string, Place>();
-  private readonly faults: ClusterFaults;
+  readonly faults: ClusterFaults;
+  private readonly operator: ClusterOperator;
+  private readonly clocks: Prng;
   private readonly checkedAt = new Map<number, number>();
   private failure: unknown = null;
   hostile = true;
@@ -74,6 +88,12 @@ export class ClusterWorld implements ClusterParts {
     this.streams = new SimStreams(this.sim, this.network, seeds.stream("streams"));
     this.streams.delayMeanUs = settings.networkDelayMeanUs;
     this.streams.refuseRate = settings.refuseRate;
+    this.streams.observer = {
+      answered: (node, session, startUs, request, response) =>
+        this.guard(() => this.answered(node, session, startUs, request, response)),
+      noticed: (node, registered, request, notice) =>
+        this.guard(() => this.noticed(node, registered, request, notice)),
+    };
     this.share = new MemoryShare(() => Math.floor(this.sim.nowUs / 1000));
     this.leased = new MemoryShare(() => Math.floor(this.sim.nowUs / 1000));
     this.moreShares = [{ record: { name: "ca", continuouslyAvailable: true }, share: this.leased }];
@@ -93,13 +113,38 @@ export class ClusterWorld implements ClusterParts {
       inflightMessagesMax: settings.inflightMessagesMax,
     };
     this.faults = new ClusterFaults(this, seeds.stream("faults"));
-    const clocks = seeds.stream("clocks");
-    for (const id of ids) {
-      const node = new ClusterNode(id, this, 1 + settings.driftMax * (2 * clocks.fraction() - 1));
-      node.disk.faults = settings.kv;
-      this.nodes.push(node);
-    }
+    this.operator = new ClusterOperator(this, seeds.stream("operator"));
+    this.clocks = seeds.stream("clocks");
+    for (const id of ids) this.makeNode(id, false);
     this.sim.tally.situation(`cluster of ${settings.nodes}`);
+  }
+
+  private makeNode(id: number, joins: boolean): ClusterNode {
+    const { driftMax, kv } = this.settings;
+    const node = new ClusterNode(id, this, 1 + driftMax * (2 * this.clocks.fraction() - 1), joins);
+    node.disk.faults = kv;
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** A machine more, with an empty disk; it does not run yet and is nobody's member. */
+  addNode(): ClusterNode {
+    return this.makeNode(this.nodes.length + 1, true);
+  }
+
+  /** A member was removed: its process ends, and nobody starts it again. */
+  retire(id: number): void {
+    const node = this.nodes.find((each) => each.id === id);
+    if (node === undefined) return;
+    this.sim.tally.situation("member removed and stopped");
+    node.crash(false);
+    node.retired = true;
+  }
+
+  /** The replica that leads and may propose, if there is one. */
+  leader(): ReplicaNode | null {
+    const leading = this.nodes.find((node) => !node.paused && node.replica?.leader().ready === true);
+    return leading?.replica ?? null;
   }
 
   node(name: string): ClusterNode | undefined {
@@ -127,6 +172,39 @@ export class ClusterWorld implements ClusterParts {
     this.sim.tally.situation("node stopped because its disk failed");
     node.crash(true);
     this.faults.restartLater(node);
+  }
+
+  changedWithoutLease(node: ClusterNode, operation: string, path: string): void {
+    this.fail(new Violation("change without a lease", `${node.name}: ${operation} ${path}`));
+  }
+
+  /** An answer without an error was let through: the node has served from the request's arrival until now. */
+  private answered(
+    node: string,
+    session: v1.ISessionRecord | null,
+    startUs: number,
+    request: v1.IFileRequest,
+    response: v1.IFileResponse,
+  ): void {
+    if (session === null || response.error || request.ping) return;
+    const owner = `${node}/${session.ownerIncarnation}`;
+    this.ownership.served(String(session.id), session.epoch ?? 0, owner, startUs, this.sim.nowUs);
+  }
+
+  private noticed(
+    node: string,
+    registered: Registered,
+    request: v1.IWitnessRequest,
+    notice: v1.IWitnessNotice,
+  ): void {
+    const session = this.node(node)?.replica?.state.session(request.sessionId ?? 0);
+    const known = session === undefined ? null : { owner: session.owner ?? "", epoch: session.epoch ?? 0 };
+    this.witnesses.notice(node, registered, notice, known);
+    const { tally } = this.sim;
+    if (notice.registrationId) tally.situation("witness took a registration");
+    if (notice.error) tally.situation("witness ended a registration");
+    if (notice.move && (notice.move.epoch ?? 0) > 1) tally.situation("witness told of a move");
+    if (notice.changes?.some((change) => !change.available)) tally.situation("witness told of a dead node");
   }
 
   noteCrash(node: ClusterNode): void {
@@ -208,9 +286,11 @@ export class ClusterWorld implements ClusterParts {
     }
     this.population.start();
     this.faults.start();
+    this.operator.start();
     await this.advance(this.settings.safetyUs);
     this.population.stop();
     this.heal();
+    this.operator.settle().catch((error: unknown) => this.fail(error));
     await this.serveAll();
     await this.quiesce();
     this.inspectShare();
@@ -252,18 +332,29 @@ export class ClusterWorld implements ClusterParts {
 
   private async quiesce(): Promise<void> {
     for (const client of this.clients) client.stopped = true;
-    const counts = (): string => this.nodes.map(({ replica }) => replica?.appliedIndex ?? -1).join();
+    let applied = "nothing";
     const deadline = this.sim.nowUs + CLUSTER_BOUND_US;
     while (this.sim.nowUs < deadline) {
       await this.advance(this.sim.nowUs + 500_000);
-      const applied = new Set(counts().split(","));
-      const leaders = this.nodes.filter(({ replica }) => replica?.leader().ready);
-      if (applied.size === 1 && !applied.has("-1") && leaders.length === 1) {
+      const leader = this.leader();
+      if (leader === null) continue;
+      const members = this.membersOf(leader);
+      applied = members.map(({ replica }) => replica?.appliedIndex ?? -1).join();
+      if (members.every(({ replica }) => replica?.appliedIndex === leader.appliedIndex)) {
         this.sim.tally.situation("nodes agree after the faults");
+        this.operator.checkEnded(leader);
         return;
       }
     }
-    throw new Violation("liveness", `the nodes have applied ${counts()} and do not agree`);
+    throw new Violation("liveness", `the nodes have applied ${applied} and do not agree`);
+  }
+
+  /** The nodes of the present configuration; one that was removed does not count, whether it knows of that or not. */
+  private membersOf(leader: ReplicaNode): ClusterNode[] {
+    const { voters, votersOutgoing, learners } = leader.raft.status().config;
+    const ids = new Set([...voters, ...votersOutgoing, ...learners]);
+    if (votersOutgoing.length > 0) throw new Violation("liveness", "the configuration is still joint");
+    return this.nodes.filter(({ id }) => ids.has(id));
   }
 
   /** What the clients were promised, compared with what lies in the share. */

@@ -12,6 +12,9 @@ export interface ShareTimes {
   hungUntilUs: number;
 }
 
+/** Told of each change right when it is handed to the kernel, which nobody can recall then. */
+export type Changing = (operation: string, path: string) => void;
+
 /**
  * The share as one process sees it. An operation that was handed to the kernel goes on when the process is stopped or
  * killed; its answer reaches the process that asked, or nobody.
@@ -23,6 +26,7 @@ export function processVfs(
   node: string,
   process: SimProcess,
   times: ShareTimes,
+  changing: Changing,
 ): Vfs {
   const pause = (): Promise<void> => {
     const hung = Math.max(0, times.hungUntilUs - sim.nowUs);
@@ -37,26 +41,31 @@ export function processVfs(
         .then(process.bind(resolve), process.bind(reject))
         .catch(() => undefined);
     });
-  const file = (open: VfsFile): VfsFile => ({
+  const change = <T>(operation: string, path: string, act: () => Promise<T>): Promise<T> => {
+    if (process.alive) changing(operation, path);
+    return through(act);
+  };
+  const file = (path: string, open: VfsFile): VfsFile => ({
     read: (offset, length) => through(() => open.read(offset, length)),
-    write: (offset, data) => through(() => open.write(offset, data)),
-    truncate: (size) => through(() => open.truncate(size)),
+    write: (offset, data) => change("write", path, () => open.write(offset, data)),
+    truncate: (size) => change("truncate", path, () => open.truncate(size)),
     sync: () => through(() => open.sync()),
     stat: () => through(() => open.stat()),
     close: () => through(() => open.close()),
   });
   return {
     stat: (path) => through(() => inner.stat(path)),
-    open: (path, options) => through(() => inner.open(path, options)).then(file),
-    create: (path) => through(() => inner.create(path)).then(file),
-    link: (from, to) => through(() => inner.link(from, to)),
-    rename: (from, to) => through(() => inner.rename(from, to)),
-    unlink: (path) => through(() => inner.unlink(path)),
-    makeDirectory: (path) => through(() => inner.makeDirectory(path)),
-    removeDirectory: (path) => through(() => inner.removeDirectory(path)),
+    open: (path, options) => through(() => inner.open(path, options)).then((open) => file(path, open)),
+    create: (path) => change("create", path, () => inner.create(path)).then((open) => file(path, open)),
+    link: (from, to) => change("link", to, () => inner.link(from, to)),
+    rename: (from, to) => change("rename", to, () => inner.rename(from, to)),
+    unlink: (path) => change("unlink", path, () => inner.unlink(path)),
+    makeDirectory: (path) => change("makeDirectory", path, () => inner.makeDirectory(path)),
+    removeDirectory: (path) => change("removeDirectory", path, () => inner.removeDirectory(path)),
     list: (path, after, limit) => through(() => inner.list(path, after, limit)),
     syncDirectory: (path) => through(() => inner.syncDirectory(path)),
-    setAttributes: (path, attributes) => through(() => inner.setAttributes(path, attributes)),
-    copy: (from, to) => through(() => inner.copy(from, to)),
+    setAttributes: (path, attributes) =>
+      change("setAttributes", path, () => inner.setAttributes(path, attributes)),
+    copy: (from, to) => change("copy", to, () => inner.copy(from, to)),
   };
 }

@@ -1,17 +1,35 @@
 import type { ClientNetwork, ClientStream, StreamEvents } from "../../client/transport-api.js";
-import type { FileNode } from "../../filenode/api.js";
+import type { FileChannel, FileNode } from "../../filenode/api.js";
+import type { Witness } from "../../coordinator/witness.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import type { Prng } from "../sim/prng.js";
+import type { Registered } from "../checkers/index.js";
 import type { SimNetwork } from "../sim/network.js";
 import type { SimProcess } from "../sim/sim-process.js";
 import type { Simulation } from "../sim/simulation.js";
 
 /** A node as clients reach it: who answers at an address right now. */
 export interface Listener {
+  readonly node: string;
   readonly place: number;
   readonly process: SimProcess;
   readonly fileNode: FileNode;
+  readonly witness: Witness;
+}
+
+/** Who looks on at what nodes let through. */
+export interface StreamObserver {
+  /** A node answered a request of a session; `session` is as it was attached when the request arrived. */
+  answered(
+    node: string,
+    session: v1.ISessionRecord | null,
+    startUs: number,
+    request: v1.IFileRequest,
+    response: v1.IFileResponse,
+  ): void;
+  /** A witness lets a notice go; `registered` stays the same object as long as the registration. */
+  noticed(node: string, registered: Registered, request: v1.IWitnessRequest, notice: v1.IWitnessNotice): void;
 }
 
 function unserved(): HoldfastError {
@@ -44,6 +62,7 @@ export class SimStreams {
   private readonly listeners = new Map<string, Listener>();
   delayMeanUs = 300;
   refuseRate = 0;
+  observer: StreamObserver | null = null;
 
   constructor(
     private readonly sim: Simulation,
@@ -61,22 +80,69 @@ export class SimStreams {
     return {
       openFileStream: (address, timeoutMs, events) =>
         this.dial({ place, process, principal }, address, timeoutMs, events),
-      openWitness: (_address, _request, events) => this.unserved(process, events),
+      openWitness: (address, request, events) =>
+        this.openWitness({ place, process, principal }, address, request, events),
       openCoordinatorStream: () => Promise.reject(unserved()),
       openHeartbeat: () => Promise.reject(unserved()),
     };
   }
 
-  /** Witness streams are no part of this world: a client that finds none goes on without. */
-  private unserved(process: SimProcess, events: StreamEvents<v1.IWitnessNotice>): ClientStream<never> {
-    let open = true;
-    const close = (): void => {
-      if (!open) return;
-      open = false;
-      events.onClosed("no witness here");
+  /** A registration with the witness of a node; refused and broken as a file stream is. */
+  private openWitness(
+    { place, process }: Caller,
+    address: string,
+    request: v1.IWitnessRequest,
+    events: StreamEvents<v1.IWitnessNotice>,
+  ): ClientStream<never> {
+    const client: Side<v1.IWitnessNotice> = {
+      process,
+      onMessage: (notice) => events.onMessage(notice),
+      onClosed: (reason) => events.onClosed(reason),
+      lastArrivalUs: 0,
+      closed: false,
     };
-    this.sim.after(1000, process.bind(close));
-    return { send() {}, congested: false, close };
+    const end = (side: Side<never>, reason: string, afterUs: number): void =>
+      this.close(side, reason, afterUs);
+    let hangUp = (): void => undefined;
+    this.sim.after(this.delay(), () => {
+      if (client.closed) return;
+      const listener = this.listeners.get(address);
+      if (listener === undefined || !listener.process.alive || this.cut(place, listener.place)) {
+        return end(client as Side<never>, "no connection", this.delay());
+      }
+      listener.process.bind(() => {
+        if (client.closed) return;
+        const registered: Registered = { revision: 0, epoch: 0 };
+        const registration = listener.witness.register(
+          request,
+          (notice) => {
+            this.observer?.noticed(listener.node, registered, request, notice);
+            const bytes = v1.WitnessNotice.encode(notice).finish();
+            this.carry(listener.place, place, listener.process, client, () => v1.WitnessNotice.decode(bytes));
+            return true;
+          },
+          () => end(client as Side<never>, "the registration ended", this.delay()),
+        );
+        const server: Side<never> = {
+          process: listener.process,
+          onMessage: () => undefined,
+          onClosed: () => registration.close(),
+          lastArrivalUs: 0,
+          closed: false,
+        };
+        hangUp = () => end(server, "closed by the client", this.delay());
+        if (client.closed) return hangUp();
+        this.watch(place, listener.place, client as Side<never>, server);
+      })();
+    });
+    return {
+      send() {},
+      congested: false,
+      close: () => {
+        end(client as Side<never>, "closed", 1);
+        hangUp();
+      },
+    };
   }
 
   private delay(): number {
@@ -137,12 +203,12 @@ export class SimStreams {
     const channel = listener.fileNode.connect(peer, answer);
     const server: Side<v1.IFileRequest> = {
       process: listener.process,
-      onMessage: (request) => void channel.call(request).then(answer),
+      onMessage: (request) => void this.serve(listener, channel, request).then(answer),
       onClosed: () => channel.close(),
       lastArrivalUs: 0,
       closed: false,
     };
-    this.watch(place, listener.place, client, server);
+    this.watch(place, listener.place, client as Side<never>, server as Side<never>);
     const end = (side: Side<never>, reason: string, afterUs: number): void =>
       this.close(side, reason, afterUs);
     return {
@@ -156,6 +222,19 @@ export class SimStreams {
         end(server as Side<never>, "closed by the client", this.delay());
       },
     };
+  }
+
+  /** Has a node answer a request, under the eyes of the observer. */
+  private async serve(
+    listener: Listener,
+    channel: FileChannel,
+    request: v1.IFileRequest,
+  ): Promise<v1.IFileResponse> {
+    const startUs = this.sim.nowUs;
+    const session = channel.session === null ? null : { ...channel.session };
+    const response = await channel.call(request);
+    if (listener.process.alive) this.observer?.answered(listener.node, session, startUs, request, response);
+    return response;
   }
 
   /** One message; a partition swallows it, and with it everything after it on this stream. */
@@ -185,19 +264,19 @@ export class SimStreams {
     );
   }
 
-  private watch(a: number, b: number, client: Side<v1.IFileResponse>, server: Side<v1.IFileRequest>): void {
+  private watch(a: number, b: number, client: Side<never>, server: Side<never>): void {
     let cutSinceUs = 0;
     const look = (): void => {
       if (client.closed && server.closed) return;
-      if (!client.process.alive) this.close(server as Side<never>, "the client is gone", 100);
-      if (!server.process.alive) this.close(client as Side<never>, "the server is gone", 100);
+      if (!client.process.alive) this.close(server, "the client is gone", 100);
+      if (!server.process.alive) this.close(client, "the server is gone", 100);
       const stuck =
         client.lastArrivalUs === Number.MAX_SAFE_INTEGER || server.lastArrivalUs === Number.MAX_SAFE_INTEGER;
       if (!this.cut(a, b) && !stuck) cutSinceUs = 0;
       else if (cutSinceUs === 0) cutSinceUs = this.sim.nowUs;
       else if (this.sim.nowUs - cutSinceUs > KEEPALIVE_US) {
-        this.close(client as Side<never>, "keepalive missed", 1);
-        this.close(server as Side<never>, "keepalive missed", 1);
+        this.close(client, "keepalive missed", 1);
+        this.close(server, "keepalive missed", 1);
       }
       this.sim.after(50_000, look);
     };

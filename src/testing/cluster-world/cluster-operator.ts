@@ -1,0 +1,186 @@
+import { changeMembers, moveLeader } from "../../node/admin/members.js";
+import type { ReplicaNode } from "../../replica/replica.js";
+import { HoldfastError } from "../../wire/errors.js";
+import type { v1 } from "../../wire/index.js";
+import type { Prng } from "../sim/prng.js";
+import { Violation } from "../sim/simulation.js";
+import { addressOf, type ClusterNode } from "./cluster-node.js";
+import type { ClusterWorld } from "./cluster-world.js";
+
+const MOVE_LEADER_TIMEOUT_MS = 5_000;
+const SETTLE_PAUSE_US = 200_000;
+/** Members that are added in one run at most. */
+const ADDED_MAX = 2;
+
+/**
+ * The people who run the cluster, through the same functions as the Admin API: they cordon, drain and uncordon nodes, move
+ * sessions and shares, by force too, move the leader, and change the members. They get refusals, and go on.
+ */
+export class ClusterOperator {
+  private serial = 0;
+  private added = 0;
+  private readonly begun = new Set<string>();
+
+  constructor(
+    private readonly world: ClusterWorld,
+    private readonly prng: Prng,
+  ) {}
+
+  start(): void {
+    const { faults, settings } = this.world;
+    faults.repeat(settings.movesPerSecond, () => this.move());
+    faults.repeat(settings.schedulesPerSecond, () => this.schedule());
+    faults.repeat(settings.memberChangesPerSecond, () => this.changeMember());
+  }
+
+  /** Asks one node that runs; its answer counts, a refusal too. Anything but a HoldfastError is a finding. */
+  private ask(what: string, act: (node: ClusterNode, replica: ReplicaNode) => Promise<unknown>): void {
+    const able = this.world.nodes.filter((node) => node.running && !node.paused && node.replica !== null);
+    if (able.length === 0) return;
+    // Only the leader changes members: whoever asks another one is told so, and mostly people know.
+    const leads = able.find((node) => node.replica?.leader().ready);
+    const node = leads !== undefined && this.prng.chance(0.6) ? leads : this.prng.pick(able);
+    const { tally } = this.world.sim;
+    tally.fault(`operator: ${what}`);
+    act(node, node.replica as ReplicaNode).then(
+      () => tally.situation(`operator: ${what} done`),
+      (error: unknown) => {
+        if (!(error instanceof HoldfastError)) this.world.fail(error);
+        else tally.situation(`operator: ${what} refused`);
+      },
+    );
+  }
+
+  private nodeName(): string {
+    return this.prng.pick(this.world.nodes).name;
+  }
+
+  /** A planned transfer of a session or a share, sometimes by force, sometimes with what the operator saw before. */
+  private move(): void {
+    const kind = this.prng.pick(["session", "session", "share", "forced", "leader"]);
+    if (kind === "leader") return this.moveLeader();
+    this.ask(
+      `transfer of a ${kind === "share" ? "share" : "session"}${kind === "forced" ? " by force" : ""}`,
+      async (node, replica) => {
+        const sessions = [...replica.state.sessions()];
+        const session = sessions.length === 0 ? null : this.prng.pick(sessions);
+        const id = this.newId();
+        const request: v1.ITransferRequest = {
+          operationId: id,
+          to: this.prng.chance(0.8) ? this.nodeName() : "",
+          reason: "simulated",
+          requestedBy: "operator",
+          force: kind === "forced",
+          ...(kind === "share" ? { share: "demo" } : { sessionId: session?.id ?? 1 }),
+        };
+        if (this.prng.chance(0.3) && session?.epoch) request.expectEpoch = session.epoch;
+        if (this.prng.chance(0.3)) request.planHash = (await node.transfers?.plan(request))?.hash ?? "";
+        await this.begin(node, request);
+        if (this.prng.chance(0.15)) await node.transfers?.cancel({ id, requestedBy: "operator" });
+      },
+    );
+  }
+
+  private async begin(node: ClusterNode, request: v1.ITransferRequest): Promise<void> {
+    await node.transfers?.begin(request);
+    this.begun.add(request.operationId ?? "");
+  }
+
+  private newId(): string {
+    return `op-${++this.serial}`;
+  }
+
+  private moveLeader(): void {
+    const { world } = this;
+    const to = this.prng.chance(0.5) ? this.nodeName() : "";
+    this.ask("move of the leader", (_node, replica) => {
+      const time = {
+        nowMs: () => world.sim.nowUs / 1000,
+        sleep: (ms: number) => world.pause(ms * 1000),
+      };
+      return moveLeader(replica, { to }, time, MOVE_LEADER_TIMEOUT_MS);
+    });
+  }
+
+  private schedule(): void {
+    const name = this.nodeName();
+    if (this.prng.chance(0.4)) {
+      this.ask("drain", (node) =>
+        this.begin(node, {
+          operationId: this.newId(),
+          node: name,
+          drain: true,
+          reason: "simulated",
+          requestedBy: "operator",
+        }),
+      );
+      return;
+    }
+    const cordoned = this.prng.chance(0.4);
+    this.ask(cordoned ? "cordon" : "uncordon", (_node, replica) => this.cordon(replica, name, cordoned));
+  }
+
+  private async cordon(replica: ReplicaNode, node: string, cordoned: boolean): Promise<void> {
+    const result = await replica.propose({
+      scheduleNode: { node, cordoned, draining: false, reason: "simulated", requestedBy: "operator" },
+    });
+    if (result.error) throw HoldfastError.fromDetail(result.error);
+  }
+
+  /** One step of a change of members: what was added as a learner is promoted later, and then another one may go. */
+  private changeMember(): void {
+    const leader = this.world.leader();
+    if (leader === null) return;
+    const { config } = leader.raft.status();
+    const kinds = ["promote", "promote", "remove", "demote"];
+    if (this.added < ADDED_MAX) kinds.push("add-learner", "add-learner");
+    const action = this.prng.pick(kinds);
+    if (action === "add-learner") return this.add();
+    const from = action === "promote" ? config.learners : config.voters;
+    const raftId = from.length > 0 && this.prng.chance(0.9) ? this.prng.pick(from) : this.prng.between(1, 7);
+    this.ask(`members ${action}`, async (_node, replica) => {
+      await changeMembers(replica, { action, member: this.member(raftId, replica) });
+      if (action === "remove") this.world.retire(raftId);
+    });
+  }
+
+  private member(raftId: number, replica: ReplicaNode): v1.IMemberRecord {
+    for (const member of replica.state.members()) if (member.raftId === raftId) return member;
+    return { raftId, name: `n${raftId}`, incarnation: 1, grpcAddress: addressOf(raftId) };
+  }
+
+  private add(): void {
+    this.added++;
+    const node = this.world.addNode();
+    this.ask("members add-learner", async (_node, replica) => {
+      await changeMembers(replica, { action: "add-learner", member: this.member(node.id, replica) });
+      if (this.world.hostile) node.start();
+    });
+  }
+
+  /** After the faults: nothing stays cordoned, and every operation that was begun comes to an end by itself. */
+  async settle(): Promise<void> {
+    for (;;) {
+      await this.world.pause(SETTLE_PAUSE_US);
+      const leader = this.world.leader();
+      if (leader === null) continue;
+      const cordoned = [...leader.state.nodes()].filter((node) => node.cordoned && node.status === NODE_UP);
+      if (cordoned.length === 0) return;
+      for (const { name } of cordoned) await this.cordon(leader, name ?? "", false).catch(() => undefined);
+    }
+  }
+
+  /** Throws when an operation still runs at the end. */
+  checkEnded(replica: ReplicaNode): void {
+    for (const operation of replica.state.operations()) {
+      if (operation.state !== "running") {
+        if (this.begun.has(operation.id ?? "") && operation.state === "done")
+          this.world.sim.tally.situation(`operation ended: ${operation.kind}`);
+        continue;
+      }
+      throw new Violation("liveness", `operation ${operation.id} (${operation.kind}) still runs at the end`);
+    }
+  }
+}
+
+const NODE_UP = 1;
