@@ -13,7 +13,10 @@ const DESCRIPTIONS = {
   learnersVoteInQuorum: ["L34", "learners are counted as voters of the incoming half"],
   nextBelowMatch: ["L12", "a rejection may move next to or below match"],
   truncateAtPrev: ["L9", "follower drops everything after the previous index of any append"],
-  truncateCommitted: ["L11", "follower accepts a conflict at or below its commit index"],
+  truncateCommitted: [
+    "L11",
+    "an append from below the compaction boundary is a conflict: the log is dropped for it",
+  ],
   ackOwnLast: ["L10", "follower acknowledges its own last index rather than what the append covered"],
   commitUnverifiedTail: ["L10", "follower moves commit over entries that the append did not cover"],
   ackBeforeDurable: ["L21", "append responses leave before the entries are durable"],

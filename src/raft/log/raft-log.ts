@@ -134,12 +134,17 @@ export class RaftLog {
     while (from < count && this.term(prevIndex + 1 + from) === (entries[from] as Entry).term) from++;
     if (from === count) return;
     const conflict = prevIndex + 1 + from;
-    if (conflict <= this.committed && !mutant.truncateCommitted) {
+    if (conflict <= this.committed) {
       broken("conflict only above the commit index", conflict, this.committed);
     }
     if (conflict <= this.last) this.truncateAfter(conflict - 1);
     for (let i = from; i < count; i++) this.slots.push(entries[i] as Entry);
     this.last = prevIndex + count;
+  }
+
+  /** For a mutant: what a follower must never do to its log. */
+  drop(): void {
+    this.truncateAfter(this.base);
   }
 
   private truncateAfter(index: Index): void {

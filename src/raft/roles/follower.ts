@@ -60,7 +60,8 @@ export function handleAppend(core: Core, message: Message): void {
   checkSlice(message);
   const answer = core.message(MessageKind.AppendResponse, message.from);
   answer.session = message.session;
-  if (message.index < log.committed && !mutant.truncateAtPrev && !mutant.truncateCommitted) {
+  if (mutant.truncateCommitted && message.index < log.base) log.drop();
+  if (message.index < log.committed && !mutant.truncateAtPrev) {
     // Old news: everything up to commit is here and final (lesson L11).
     answer.index = log.committed;
     core.send(answer);

@@ -4,6 +4,7 @@ import {
   type Effects,
   Message,
   MessageKind,
+  NO_LIMIT,
   type RaftOptions,
 } from "../../raft/index.js";
 import { CALM, SimNetwork } from "../sim/network.js";
@@ -192,7 +193,7 @@ export class CoreWorld implements NodeEvents {
   send(node: CoreNode, message: Message, state: RegisterState | null): void {
     this.checks.leaving(node, message);
     const packet = {
-      message: this.blunted(message),
+      message: this.asOtherVersion(node, message),
       state,
       life: node.life,
       incarnation: this.members.get(message.to)?.incarnation ?? 0,
@@ -201,21 +202,40 @@ export class CoreWorld implements NodeEvents {
     this.network.send(node.id, message.to, packet);
   }
 
+  /** What a member of another version might send in its place: as true, and less to the point. */
+  private asOtherVersion(node: CoreNode, message: Message): Message {
+    if (!this.hostile) return message;
+    if (message.kind === MessageKind.Append) return this.backward(node, message);
+    if (message.kind === MessageKind.AppendResponse && message.reject) return this.blunted(message);
+    return message;
+  }
+
   /**
-   * A rejection may name any lower place where the logs could agree: members of other versions do. A leader that probes
-   * further back than it must meets followers whose logs go on beyond what an append covers (lesson L10).
+   * An append may be any piece of its leader's log. One that ends before the logs part leaves a follower with a tail
+   * that the append says nothing about (lesson L10).
    */
+  private backward(node: CoreNode, message: Message): Message {
+    const { backwardAppendRate } = this.settings.extra;
+    if (backwardAppendRate === 0 || !this.hintPrng.chance(backwardAppendRate)) return message;
+    const status = node.member?.status();
+    if (status === undefined || status.role !== "leader" || status.term !== message.term) return message;
+    const back = this.hintPrng.between(1, 4);
+    const index = message.index - back;
+    if (index < status.firstIndex) return message;
+    const [previous, ...entries] =
+      node.member?.entries(index, index + this.hintPrng.between(1, back), NO_LIMIT) ?? [];
+    this.sim.tally.fault("append from further back");
+    return altered(message, { index, logTerm: previous?.term ?? 0, entries });
+  }
+
+  /** A rejection may name any lower place where the logs could agree. */
   private blunted(message: Message): Message {
     const { bluntHintRate } = this.settings.extra;
-    if (bluntHintRate === 0 || !this.hostile) return message;
-    if (message.kind !== MessageKind.AppendResponse || !message.reject || message.rejectHint === 0)
-      return message;
+    if (bluntHintRate === 0 || message.rejectHint === 0) return message;
     if (!this.hintPrng.chance(bluntHintRate)) return message;
     this.sim.tally.fault("rejection with a lower hint");
-    const copy = Object.assign(new Message(message.kind, message.from, message.to, message.term), message);
-    copy.rejectHint = Math.max(0, message.rejectHint - this.hintPrng.between(1, 4));
-    copy.logTerm = 0;
-    return copy;
+    const rejectHint = Math.max(0, message.rejectHint - this.hintPrng.between(1, 4));
+    return altered(message, { rejectHint, logTerm: 0 });
   }
 
   private remember(packet: Packet): void {
@@ -402,4 +422,9 @@ export class CoreWorld implements NodeEvents {
     }
     return "";
   }
+}
+
+function altered(message: Message, changes: Partial<Message>): Message {
+  const copy = new Message(message.kind, message.from, message.to, message.term);
+  return Object.assign(copy, message, changes);
 }

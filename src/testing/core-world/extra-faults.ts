@@ -13,6 +13,8 @@ export interface ExtraFaults {
   readonly noticeMaxUs: number;
   /** Chance that a rejection is answered with a lower hint than need be, as by a member of another version. */
   readonly bluntHintRate: number;
+  /** Chance that an append begins further back than need be and carries little, as from a leader of another version. */
+  readonly backwardAppendRate: number;
   /** Chance that a crash leaves the first lost write half written. */
   readonly tornWriteRate: number;
   /** Events a virtual second. */
@@ -31,6 +33,7 @@ export const NO_EXTRA_FAULTS: ExtraFaults = {
   turnMaxUs: 0,
   noticeMaxUs: 0,
   bluntHintRate: 0,
+  backwardAppendRate: 0,
   tornWriteRate: 0,
   linkCutsPerSecond: 0,
   bitRotPerSecond: 0,
@@ -56,5 +59,6 @@ export function drawExtraFaults(prng: Prng): ExtraFaults {
     diskFullPerSecond: maybe(0.2, 0.2),
     renewalsPerSecond: maybe(0.3, 1),
     lateTransfersPerSecond: maybe(0.3, 1.5),
+    backwardAppendRate: maybe(0.4, 0.5),
   };
 }
