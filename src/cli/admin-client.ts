@@ -1,4 +1,5 @@
-import { Client, credentials, type ClientReadableStream, type ServiceError } from "@grpc/grpc-js";
+import { Client, type ChannelCredentials, type ClientReadableStream, type ServiceError } from "@grpc/grpc-js";
+import { type ClientTls, clientCredentials } from "../client/index.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { fromServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
@@ -28,12 +29,20 @@ export interface AdminCalls {
 /** Longest wait for a connection before the next endpoint is tried beside it. */
 const STAGGER_MS = 250;
 
+// A command line is one client: all its connections prove the same name.
+let credentials: ChannelCredentials = clientCredentials(undefined);
+
+/** From here on connections are made with these certificates; undefined: plain. */
+export function useTls(tls: ClientTls | undefined): void {
+  credentials = clientCredentials(tls);
+}
+
 /** The Admin service of one node. */
 export class AdminEndpoint {
   private readonly client: Client;
 
   constructor(readonly address: string) {
-    this.client = new Client(address, credentials.createInsecure(), {
+    this.client = new Client(address, credentials, {
       "grpc.max_receive_message_length": limits.messageBytesMax + 65_536,
       // A command lives shorter than the pause after a first failed connection.
       "grpc.initial_reconnect_backoff_ms": 100,

@@ -1,4 +1,9 @@
-import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import type { ClientTls } from "../client/index.js";
+
+import { readTls, type TlsFlags } from "./tls.js";
+import { usageError } from "./usage-error.js";
+
+export { usageError } from "./usage-error.js";
 
 /** How results are shown. */
 export type OutputFormat = "table" | "wide" | "json" | "yaml";
@@ -11,6 +16,8 @@ export interface CliContext {
   /** Of one file operation: long enough for several failovers unless --timeout says otherwise. */
   readonly fileTimeoutMs: number;
   readonly stale: boolean;
+  /** Certificates of this client; undefined: the cluster listens without TLS. */
+  readonly tls: ClientTls | undefined;
   readonly colour: boolean;
   /** Data. */
   out(text: string): void;
@@ -19,7 +26,7 @@ export interface CliContext {
 }
 
 /** The options that every command takes, as commander reads them. */
-export interface GlobalOptions {
+export interface GlobalOptions extends TlsFlags {
   readonly endpoints?: string;
   readonly output?: string;
   readonly timeout?: string;
@@ -30,11 +37,6 @@ export interface GlobalOptions {
 export const DEFAULT_ENDPOINTS = "127.0.0.1:7401,127.0.0.1:7402,127.0.0.1:7403";
 
 const FORMATS: readonly string[] = ["table", "wide", "json", "yaml"] satisfies OutputFormat[];
-
-/** A wrong flag: exit code 2 and the next step. */
-export function usageError(message: string, next: string): HoldfastError {
-  return new HoldfastError(ErrorCode.INVALID_ARGUMENT, message, { next });
-}
 
 /** Checks the global options; flags win over the environment. */
 export function makeContext(options: GlobalOptions, env: NodeJS.ProcessEnv = process.env): CliContext {
@@ -48,6 +50,7 @@ export function makeContext(options: GlobalOptions, env: NodeJS.ProcessEnv = pro
     timeoutMs: parseDuration(options.timeout ?? "10s", "--timeout"),
     fileTimeoutMs: parseDuration(options.timeout ?? "120s", "--timeout"),
     stale: options.stale ?? false,
+    tls: readTls(options, env),
     colour: process.stdout.isTTY === true && env["NO_COLOR"] === undefined && output !== "json",
     out: (text) => void process.stdout.write(text.endsWith("\n") ? text : `${text}\n`),
     say: (text) => void process.stderr.write(text.endsWith("\n") ? text : `${text}\n`),

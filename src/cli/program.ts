@@ -1,5 +1,6 @@
 import { Command, Option } from "commander";
 import { version } from "../node/version.js";
+import { useTls } from "./admin-client.js";
 import { demo } from "./commands/demo.js";
 import { events } from "./commands/events.js";
 import { failovers } from "./commands/failovers.js";
@@ -39,6 +40,9 @@ export function buildProgram(done: Done): Command {
     .option("--endpoints <list>", "nodes to ask, host:port,host:port (or HOLDFAST_ENDPOINTS)")
     .option("-o, --output <format>", "table, wide, json or yaml", "table")
     .option("--timeout <duration>", "longest wait, such as 500ms or 10s (default: 10s, for files 120s)")
+    .option("--tls-ca <file>", "CA of a cluster that listens with TLS (or HOLDFAST_TLS_CA)")
+    .option("--tls-cert <file>", "this client's certificate (or HOLDFAST_TLS_CERT)")
+    .option("--tls-key <file>", "its key (or HOLDFAST_TLS_KEY)")
     .option("--stale", "answer from the asked node's own state, without a quorum")
     .addHelpText("after", EXIT_TABLE)
     .exitOverride()
@@ -60,6 +64,7 @@ export function action<Args extends unknown[]>(
   return async (...args) => {
     const command = args.at(-1) as Command;
     const context = makeContext(command.optsWithGlobals<GlobalOptions>());
+    useTls(context.tls);
     done(await run(context, ...(args.slice(0, -1) as Args)));
   };
 }

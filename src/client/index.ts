@@ -29,7 +29,7 @@ export type { CallOptions } from "./call.js";
 export type { ConnectionState } from "./connection-table.js";
 export type { ReadContentOptions, WriteContentOptions } from "./content.js";
 export type { SessionEvents } from "./events.js";
-export { GrpcClientNetwork } from "./grpc-network.js";
+export { clientCredentials, GrpcClientNetwork } from "./grpc-network.js";
 export { Handle, type ByteRange, type LockOptions } from "./handle.js";
 export { ResumeKeys, type KeyCallOptions, type KeyServer } from "./keys.js";
 export type { ClientOptions, ClientTls } from "./options.js";

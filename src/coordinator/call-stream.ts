@@ -1,9 +1,11 @@
 import type { ServerDuplexStream } from "@grpc/grpc-js";
+import { provenName } from "../wire/caller.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { FrameGather } from "../wire/frame-gather.js";
 import { toServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
 import { limits } from "../wire/limits.js";
+import { refuseOtherName } from "./caller-gate.js";
 import type { Coordinator } from "./coordinator.js";
 
 type Call = ServerDuplexStream<v1.ICoordinatorRequest, v1.ICoordinatorResponse>;
@@ -17,6 +19,7 @@ const NO_COMMAND: v1.ICommand = {};
 export class CallStream {
   private readonly answers: FrameGather<v1.ICoordinatorResponse>;
   private readonly max: number;
+  private readonly proven: string | null;
   private waiting: v1.ICoordinatorRequest[] = [];
   private inFlight = 0;
   private paused = false;
@@ -29,6 +32,7 @@ export class CallStream {
     private readonly coordinator: Coordinator,
     private readonly call: Call,
   ) {
+    this.proven = provenName(call);
     this.max = coordinator.config.streamInFlightMax;
     this.answers = new FrameGather<v1.ICoordinatorResponse>({
       one: (response) => this.write(response),
@@ -71,11 +75,11 @@ export class CallStream {
     }
     const id = request.id ?? 0;
     if (request.query)
-      void this.coordinator.query(request.query).then((answer) => this.answer({ id, answer }));
-    else
-      this.coordinator.executeWith(request.command ?? NO_COMMAND, undefined, (result) =>
-        this.answer({ id, result }),
-      );
+      return void this.coordinator.query(request.query).then((answer) => this.answer({ id, answer }));
+    const command = request.command ?? NO_COMMAND;
+    const stranger = refuseOtherName(this.proven, command);
+    if (stranger !== null) return this.answer({ id, result: { error: stranger } });
+    this.coordinator.executeWith(command, undefined, (result) => this.answer({ id, result }));
   }
 
   private answer(response: v1.ICoordinatorResponse): void {

@@ -8,10 +8,12 @@ import type {
   UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Clock } from "../runtime/api.js";
+import { provenName } from "../wire/caller.js";
 import { HoldfastError } from "../wire/errors.js";
 import { toServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
 import { CallStream } from "./call-stream.js";
+import { refuseOtherHeartbeat, refuseOtherName } from "./caller-gate.js";
 import type { Coordinator } from "./coordinator.js";
 
 type Unary<Request, Response> = handleUnaryCall<Request, Response>;
@@ -23,7 +25,10 @@ export function coordinatorHandlers(coordinator: Coordinator, clock: Clock): Unt
   const command =
     <Request>(wrap: (request: Request) => v1.ICommand): Unary<Request, v1.ICommandResult> =>
     (call: ServerUnaryCall<Request, v1.ICommandResult>, callback: sendUnaryData<v1.ICommandResult>) => {
-      coordinator.executeWith(wrap(call.request), deadline(call), (result) => {
+      const wrapped = wrap(call.request);
+      const stranger = refuseOtherName(provenName(call), wrapped);
+      if (stranger !== null) return callback(toServiceError(HoldfastError.fromDetail(stranger)));
+      coordinator.executeWith(wrapped, deadline(call), (result) => {
         if (result.error) callback(toServiceError(HoldfastError.fromDetail(result.error)));
         else callback(null, result);
       });
@@ -57,7 +62,12 @@ export function coordinatorHandlers(coordinator: Coordinator, clock: Clock): Unt
       v1.ICoordinatorResponse
     >,
     heartbeat: ((call) => {
-      call.on("data", (request: v1.IHeartbeatRequest) => call.write(coordinator.heartbeat(request)));
+      const proven = provenName(call);
+      call.on("data", (request: v1.IHeartbeatRequest) => {
+        const stranger = refuseOtherHeartbeat(proven, request);
+        if (stranger === null) call.write(coordinator.heartbeat(request));
+        else call.emit("error", toServiceError(HoldfastError.fromDetail(stranger)));
+      });
       call.on("end", () => call.end());
       call.on("error", () => undefined);
     }) satisfies handleBidiStreamingCall<v1.IHeartbeatRequest, v1.IHeartbeatResponse>,

@@ -9,6 +9,7 @@ import {
   Witness,
   witnessHandlers,
 } from "../coordinator/index.js";
+import { provenName } from "../wire/caller.js";
 import { createFileNode } from "../filenode/file-node.js";
 import { fileServiceHandlers } from "../filenode/grpc-file-service.js";
 import { FileServiceForwarder } from "../filenode/grpc-forward.js";
@@ -207,9 +208,5 @@ async function openShares(parts: RoleParts): Promise<Map<string, PosixVfs>> {
 
 /** Who calls: the name in the client's certificate; without TLS nobody proves anything, and all are one principal. */
 function principal(call: unknown): string {
-  const auth = (
-    call as { getAuthContext?(): { sslPeerCertificate?: { subject?: { CN?: string | string[] } } } }
-  ).getAuthContext?.();
-  const name = auth?.sslPeerCertificate?.subject?.CN;
-  return (Array.isArray(name) ? name[0] : name) ?? "anonymous";
+  return provenName(call) || "anonymous";
 }

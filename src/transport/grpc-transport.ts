@@ -1,10 +1,11 @@
 import { credentials, type ChannelCredentials, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import type { Log, Meter, Scheduler } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { provenName } from "../wire/caller.js";
 import type { v1 } from "../wire/index.js";
 import { resolveHost, type ResolveHost } from "./addresses.js";
 import type { PeerEvents, PeerTarget, SnapshotSource, Transport } from "./api.js";
-import type { AdmitPeer, SelfIdentity } from "./handshake.js";
+import type { AdmitPeer, ProvePeer, SelfIdentity } from "./handshake.js";
 import { IncomingLink, type LinkCall } from "./incoming-link.js";
 import { IncomingSnapshot, type SnapshotCall } from "./incoming-snapshot.js";
 import { defaultTransportOptions, type TransportOptions } from "./options.js";
@@ -136,26 +137,49 @@ export class GrpcTransport implements Transport {
 
   #accept(call: LinkCall): void {
     const { self, admit, scheduler, options, log } = this.#context;
-    const link = new IncomingLink(call, self, admit, scheduler, options.handshakeTimeoutMs, {
-      onHello: (accepted, from) => {
-        this.#incoming
-          .get(from)
-          ?.end(new HoldfastError(ErrorCode.CANCELLED, "a newer link of this peer takes its place"));
-        this.#incoming.set(from, accepted);
-        this.#links.get(from)?.hint();
+    const link = new IncomingLink(
+      call,
+      self,
+      admit,
+      this.#prover(call),
+      scheduler,
+      options.handshakeTimeoutMs,
+      {
+        onHello: (accepted, from) => {
+          this.#incoming
+            .get(from)
+            ?.end(new HoldfastError(ErrorCode.CANCELLED, "a newer link of this peer takes its place"));
+          this.#incoming.set(from, accepted);
+          this.#links.get(from)?.hint();
+        },
+        onRefused: (refusal, hello) => this.#noteRefusal(refusal, hello?.fromName ?? "", call.getPeer()),
+        onFrames: (from, frames) => this.#events.onFrames(from, frames),
+        onEnded: (ended, from) => {
+          this.#calls.delete(ended);
+          this.#context.meter.gauge("peer_incoming_links", this.#calls.size);
+          if (from !== null && this.#incoming.get(from) === ended) this.#incoming.delete(from);
+          log.debug({ from, peerAddress: call.getPeer() }, "incoming peer link ended");
+        },
       },
-      onRefused: (refusal, hello) => this.#noteRefusal(refusal, hello?.fromName ?? "", call.getPeer()),
-      onFrames: (from, frames) => this.#events.onFrames(from, frames),
-      onEnded: (ended, from) => {
-        this.#calls.delete(ended);
-        this.#context.meter.gauge("peer_incoming_links", this.#calls.size);
-        if (from !== null && this.#incoming.get(from) === ended) this.#incoming.delete(from);
-        log.debug({ from, peerAddress: call.getPeer() }, "incoming peer link ended");
-      },
-    });
+    );
     this.#calls.add(link);
     this.#context.meter.gauge("peer_incoming_links", this.#calls.size);
     if (this.#closed) link.end(new HoldfastError(ErrorCode.STOPPING, "stopping"));
+  }
+
+  /**
+   * With TLS a peer's certificate carries its name, and a member's number belongs to the name that it has in the
+   * configuration; a number that is not known here yet (this node joins) is held to the name alone.
+   */
+  #prover(call: unknown): ProvePeer {
+    const proven = provenName(call);
+    return (raftId, name) => {
+      if (proven === null) return null;
+      const member = this.#links.get(raftId)?.target.name ?? name;
+      return name === proven && member === proven
+        ? null
+        : `the certificate is ${JSON.stringify(proven)}'s, the peer says that it is member ${raftId} (${JSON.stringify(member.slice(0, 64))})`;
+    };
   }
 
   /** A refused peer comes back ten times a second; a line is worth what is new. */
@@ -179,7 +203,7 @@ export class GrpcTransport implements Transport {
 
   #acceptSnapshot(call: SnapshotCall): void {
     const { self, admit } = this.#context;
-    const stream = new IncomingSnapshot(call, self, admit, {
+    const stream = new IncomingSnapshot(call, self, admit, this.#prover(call), {
       onSnapshot: (from, first) => this.#events.onSnapshot(from, first),
       onBegin: async (from, begun) => {
         const earlier = this.#incomingSnapshots.get(from);

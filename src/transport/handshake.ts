@@ -19,6 +19,7 @@ export type AdmitPeer = (said: {
 
 const REMOVED_NEXT =
   "if its disk was lost: holdfast members remove NAME, then holdfast members add NEWNAME --id NEW --grpc ADDRESS";
+const CERTIFICATE_NEXT = "give each member a certificate whose common name is its name (tls.cert)";
 const CONFIG_NEXT = "check the members and their addresses in the configuration";
 
 /**
@@ -41,11 +42,15 @@ export function makeHello(self: SelfIdentity, to: number, toIncarnation: number)
   };
 }
 
+/** Why a peer may not call itself member `raftId` by this name; null when it may. */
+export type ProvePeer = (raftId: number, name: string) => string | null;
+
 /** Why a hello is refused; null when the peer is welcome. Says which of the things that must match does not. */
 export function refuseHello(
   hello: v1.IPeerHello | null | undefined,
   self: SelfIdentity,
   admit: AdmitPeer,
+  prove: ProvePeer,
 ): HoldfastError | null {
   if (!hello)
     return refuse(ErrorCode.INVALID_ARGUMENT, "the first frame of a peer is its hello", CONFIG_NEXT);
@@ -76,6 +81,9 @@ export function refuseHello(
   const from = hello.from;
   if (!isMemberId(from) || from === self.raftId)
     return refuse(ErrorCode.INVALID_ARGUMENT, `a peer cannot be member ${from} here`, CONFIG_NEXT);
+  // Before its disk is remembered: a stranger must not leave a note under a member's number.
+  const unproven = prove(from, hello.fromName ?? "");
+  if (unproven !== null) return refuse(ErrorCode.ACCESS_DENIED, unproven, CERTIFICATE_NEXT);
   return refuseDisk(from, hello.fromIncarnation, hello.fromDisk, admit, DISK_REFUSED);
 }
 

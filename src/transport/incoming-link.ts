@@ -3,7 +3,7 @@ import type { Scheduler, Timer } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { toServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
-import { makeWelcome, refuseHello, type AdmitPeer, type SelfIdentity } from "./handshake.js";
+import { makeWelcome, refuseHello, type AdmitPeer, type ProvePeer, type SelfIdentity } from "./handshake.js";
 import { invalidMessage } from "./raft-codec.js";
 
 /** The server's side of a link. */
@@ -25,6 +25,7 @@ export class IncomingLink {
   readonly #call: LinkCall;
   readonly #self: SelfIdentity;
   readonly #admit: AdmitPeer;
+  readonly #prove: ProvePeer;
   readonly #scheduler: Scheduler;
   readonly #events: IncomingEvents;
   readonly #helloTimer: Timer;
@@ -36,6 +37,7 @@ export class IncomingLink {
     call: LinkCall,
     self: SelfIdentity,
     admit: AdmitPeer,
+    prove: ProvePeer,
     scheduler: Scheduler,
     helloTimeoutMs: number,
     events: IncomingEvents,
@@ -43,6 +45,7 @@ export class IncomingLink {
     this.#call = call;
     this.#self = self;
     this.#admit = admit;
+    this.#prove = prove;
     this.#scheduler = scheduler;
     this.#events = events;
     this.#helloTimer = scheduler.after(helloTimeoutMs, () =>
@@ -86,7 +89,7 @@ export class IncomingLink {
   }
 
   #hello(frame: v1.IPeerFrame): void {
-    const refusal = refuseHello(frame.hello, this.#self, this.#admit);
+    const refusal = refuseHello(frame.hello, this.#self, this.#admit, this.#prove);
     if (refusal !== null) {
       this.#events.onRefused(refusal, frame.hello);
       this.end(refusal);

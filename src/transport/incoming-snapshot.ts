@@ -3,7 +3,7 @@ import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { toServiceError } from "../wire/grpc-errors.js";
 import type { v1 } from "../wire/index.js";
 import type { SnapshotSink } from "./api.js";
-import { refuseHello, type AdmitPeer, type SelfIdentity } from "./handshake.js";
+import { refuseHello, type AdmitPeer, type ProvePeer, type SelfIdentity } from "./handshake.js";
 import { invalidMessage } from "./raft-codec.js";
 
 /** The server's side of a snapshot stream. */
@@ -28,16 +28,24 @@ export class IncomingSnapshot {
   readonly #call: SnapshotCall;
   readonly #self: SelfIdentity;
   readonly #admit: AdmitPeer;
+  readonly #prove: ProvePeer;
   readonly #events: IncomingSnapshotEvents;
   #from = 0;
   #sink: SnapshotSink | null = null;
   #ended = false;
   #work: Promise<void> = Promise.resolve();
 
-  constructor(call: SnapshotCall, self: SelfIdentity, admit: AdmitPeer, events: IncomingSnapshotEvents) {
+  constructor(
+    call: SnapshotCall,
+    self: SelfIdentity,
+    admit: AdmitPeer,
+    prove: ProvePeer,
+    events: IncomingSnapshotEvents,
+  ) {
     this.#call = call;
     this.#self = self;
     this.#admit = admit;
+    this.#prove = prove;
     this.#events = events;
     call.on("data", (chunk: v1.ISnapshotChunk) => {
       call.pause();
@@ -80,7 +88,7 @@ export class IncomingSnapshot {
   }
 
   async #begin(chunk: v1.ISnapshotChunk): Promise<SnapshotSink> {
-    const refusal = refuseHello(chunk.hello, this.#self, this.#admit);
+    const refusal = refuseHello(chunk.hello, this.#self, this.#admit, this.#prove);
     if (refusal !== null) throw refusal;
     const from = chunk.hello?.from ?? 0;
     const wrong = chunk.message

@@ -11,13 +11,14 @@ import { PROTOCOL_VERSION } from "../../src/transport/options.js";
 const ME: SelfIdentity = { clusterId: "c1", raftId: 2, incarnation: 3, name: "n2", diskId: "d2" };
 const PEER: SelfIdentity = { clusterId: "c1", raftId: 1, incarnation: 1, name: "n1", diskId: "d1" };
 const welcome = () => null;
+const proven = () => null;
 
 describe("peer handshake", () => {
   const hello = makeHello(PEER, 2, 3);
 
   it("lets a matching peer in, also one that does not know the incarnation yet", () => {
-    assert.equal(refuseHello(hello, ME, welcome), null);
-    assert.equal(refuseHello(makeHello(PEER, 2, 0), ME, welcome), null);
+    assert.equal(refuseHello(hello, ME, welcome, proven), null);
+    assert.equal(refuseHello(makeHello(PEER, 2, 0), ME, welcome, proven), null);
     assert.equal(refuseWelcome(makeWelcome(ME), 2, welcome), null);
   });
 
@@ -43,14 +44,31 @@ describe("peer handshake", () => {
     ["an endless disk id", { fromDisk: "x".repeat(65) }, "INVALID_ARGUMENT", /which disk/],
   ] as const)
     it(`refuses ${what}`, () => {
-      const refusal = refuseHello({ ...hello, ...change }, ME, welcome);
+      const refusal = refuseHello({ ...hello, ...change }, ME, welcome, proven);
       assert.equal(refusal?.codeName, code);
       assert.match(refusal?.message ?? "", words);
       assert(refusal?.extras.next, "says what to do next");
     });
 
   it("refuses a first frame that is no hello", () => {
-    assert.equal(refuseHello(undefined, ME, welcome)?.codeName, "INVALID_ARGUMENT");
+    assert.equal(refuseHello(undefined, ME, welcome, proven)?.codeName, "INVALID_ARGUMENT");
+  });
+
+  it("refuses a peer that cannot prove its name, before its disk is remembered", () => {
+    let asked = 0;
+    const admit = () => {
+      asked++;
+      return null;
+    };
+    const refusal = refuseHello(
+      hello,
+      ME,
+      admit,
+      (raftId, name) => `certificate of n9, not ${raftId} ${name}`,
+    );
+    assert.equal(refusal?.codeName, "ACCESS_DENIED");
+    assert.match(refusal?.message ?? "", /n9, not 1 n1/);
+    assert.equal(asked, 0);
   });
 
   it("asks the storage about the disk only when everything else fits", () => {
@@ -59,9 +77,9 @@ describe("peer handshake", () => {
       asked.push(said);
       return "wiped";
     };
-    refuseHello({ ...hello, clusterId: "c2" }, ME, admit);
+    refuseHello({ ...hello, clusterId: "c2" }, ME, admit, proven);
     assert.deepEqual(asked, []);
-    assert.match(refuseHello(hello, ME, admit)?.message ?? "", /wiped/);
+    assert.match(refuseHello(hello, ME, admit, proven)?.message ?? "", /wiped/);
     assert.deepEqual(asked, [{ raftId: 1, incarnation: 1, diskId: "d1" }]);
     assert.match(refuseWelcome(makeWelcome(ME), 2, admit)?.message ?? "", /wiped/);
     assert.match(

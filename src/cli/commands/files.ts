@@ -13,6 +13,7 @@ import { Progress } from "../progress.js";
 async function withSession<T>(context: CliContext, run: (session: Session) => Promise<T>): Promise<T> {
   const session = await connect({
     nodes: context.endpoints,
+    ...(context.tls === undefined ? {} : { tls: context.tls }),
     clientName: `holdfast-cli/${process.pid}`,
     // For finding a node: a cluster that is not there shall not take minutes to say so. Calls have their own.
     deadlineMs: context.timeoutMs,

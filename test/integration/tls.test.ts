@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { connect, connectKeys, ErrorCode, HoldfastError } from "../../src/client/index.js";
+import { type CertificateFiles, TestAuthority } from "./certificates.js";
+import { run, TestCluster, until } from "./cluster.js";
+
+const pem = (files: CertificateFiles) => ({
+  ca: readFileSync(files.ca),
+  cert: readFileSync(files.cert),
+  key: readFileSync(files.key),
+});
+
+const flags = (files: CertificateFiles) => [
+  "--tls-ca",
+  files.ca,
+  "--tls-cert",
+  files.cert,
+  "--tls-key",
+  files.key,
+];
+
+describe("a cluster with TLS", function () {
+  this.timeout(120_000);
+  let cluster: TestCluster;
+  let authority: TestAuthority;
+  let alice: CertificateFiles;
+
+  before(async function () {
+    if (spawnSync("openssl", ["version"]).status !== 0) {
+      console.error("SKIPPED: TLS of a cluster, because openssl is not installed");
+      this.skip();
+    }
+    cluster = await TestCluster.create();
+    const folder = join(cluster.folder, "certificates");
+    mkdirSync(folder);
+    authority = new TestAuthority(folder);
+    alice = authority.issue("alice");
+    for (const node of cluster.nodes) {
+      const { ca, cert, key } = authority.issue(node.name);
+      appendFileSync(node.config, `tls: { ca: ${ca}, cert: ${cert}, key: ${key} }\n`);
+    }
+    cluster.startAll();
+    await cluster.untilReady();
+  });
+
+  after(() => cluster?.destroy());
+
+  it("serves the command line and the library with a certificate, through the death of an owner", async () => {
+    const status = await run(["--endpoints", cluster.endpoints, ...flags(alice), "status"]);
+    assert.equal(status.code, 0, status.stderr);
+    const source = join(cluster.folder, "source");
+    writeFileSync(source, "carried over TLS");
+    const put = await run([
+      "--endpoints",
+      cluster.endpoints,
+      ...flags(alice),
+      "files",
+      "put",
+      source,
+      "demo:/tls",
+    ]);
+    assert.equal(put.code, 0, put.stderr);
+
+    const session = await connect({ nodes: cluster.endpoints.split(","), tls: pem(alice) });
+    const handle = await session.open("demo:/tls");
+    const list = await run(["--endpoints", cluster.endpoints, ...flags(alice), "sessions", "-o", "json"]);
+    const { items } = JSON.parse(list.stdout) as {
+      items: { session: string; owner: string; principal: string }[];
+    };
+    const own = items.find((item) => item.session === String(session.id));
+    assert.equal(own?.principal, "alice");
+    await cluster.kill(own?.owner ?? "");
+    assert.equal(new TextDecoder().decode(await handle.read(0, 64)), "carried over TLS");
+    await handle.close();
+    await session.close();
+    cluster.startNode(own?.owner ?? "");
+    await cluster.untilReady();
+  });
+
+  it("refuses who has no certificate, or another authority's", async () => {
+    const none = await run(["--endpoints", cluster.endpoints, "--timeout", "2s", "nodes"]);
+    assert.notEqual(none.code, 0);
+    const folder = join(cluster.folder, "strangers");
+    mkdirSync(folder);
+    const stranger = new TestAuthority(folder).issue("alice");
+    const tls = { ...pem(stranger), ca: readFileSync(alice.ca) };
+    await assert.rejects(connect({ nodes: cluster.endpoints.split(","), tls, deadlineMs: 2_000 }));
+  });
+
+  it("says which flag is missing or cannot be read", async () => {
+    const part = await run(["--tls-ca", alice.ca, "status"]);
+    assert.equal(part.code, 2);
+    assert.match(part.stderr, /--tls-cert/);
+    const lost = await run(["--tls-ca", "/none", "--tls-cert", alice.cert, "--tls-key", alice.key, "status"]);
+    assert.equal(lost.code, 2);
+    assert.match(lost.stderr, /--tls-ca \/none cannot be read/);
+  });
+
+  it("lets a file server speak for itself alone", async () => {
+    const nodes = cluster.endpoints.split(",");
+    const own = connectKeys({ nodes, server: "alice", incarnation: 1, tls: pem(alice) });
+    const record = await own.claim("tls/key", new Uint8Array([1]));
+    assert.equal(record.owner, "alice");
+    const other = connectKeys({ nodes, server: "n1", incarnation: 9, tls: pem(alice), deadlineMs: 3_000 });
+    await assert.rejects(
+      other.claim("tls/other", new Uint8Array([1])),
+      (error: HoldfastError) => error.code === ErrorCode.ACCESS_DENIED && /alice/.test(error.message),
+    );
+    other.close();
+    own.close();
+  });
+
+  it("does not link with a peer whose certificate is not its name's", async () => {
+    const node = cluster.node("n3");
+    await cluster.kill("n3", "SIGTERM");
+    const { cert, key } = alice;
+    cluster.startNode("n3", "--set", `tls.cert=${cert}`, "--set", `tls.key=${key}`);
+    await until("the refusal is logged by a peer", 20_000, () =>
+      ["n1", "n2"].some((name) =>
+        /refused a peer link.*|the certificate is .*alice/.test(
+          readFileSync(join(cluster.node(name).data, "log"), "utf8"),
+        ),
+      ),
+    );
+    assert.equal((await fetch(`http://${node.http}/readyz`)).ok, false);
+    await cluster.kill("n3");
+    cluster.startNode("n3");
+    await cluster.untilReady(["n3"]);
+  });
+});
