@@ -6,7 +6,7 @@ import type { Endpoints } from "./endpoints.js";
 import { FileLink } from "./link.js";
 import type { ClientSettings } from "./options.js";
 import { ConnectRace, type RaceOutcome } from "./race.js";
-import { isFatal, sessionIsGone } from "./retry.js";
+import { isFatal, refusesOpening, sessionIsGone } from "./retry.js";
 import type { ClientNetwork } from "./transport-api.js";
 
 /** A node that has taken the session on this link. */
@@ -150,7 +150,7 @@ export class Connector {
           won: (answered) => done(settle(answered)),
           failed: (error) => {
             errors.set(link.address, error);
-            if (isFatal(error.code)) return done({ attached: null, errors });
+            if (refusesOpening(error.code)) return done({ attached: null, errors });
             const left = addresses.filter((a) => a !== link.address);
             this.#openAmong(request, left, errors, done);
           },

@@ -14,7 +14,7 @@ import { LinkSet } from "./link-set.js";
 import type { ClientSettings } from "./options.js";
 import { nowhere } from "./race.js";
 import { Reclaimer } from "./reclaimer.js";
-import { isFatal, reactionTo, sessionIsGone } from "./retry.js";
+import { isFatal, reactionTo, refusesOpening, sessionIsGone } from "./retry.js";
 import type { ClientNetwork } from "./transport-api.js";
 
 /** What this library speaks; a node that knows less refuses with UNSUPPORTED_VERSION. */
@@ -298,11 +298,12 @@ export class SessionEngine implements CallBookOwner {
     const fatal = errors.find((error) => isFatal(error.code));
     if (fatal !== undefined && this.#info !== null) return this.#sessionGone(fatal);
     const waitedMs = this.#runtime.clock.monotonicMs() - this.#lostAtMs;
-    if (this.#opened !== null && (fatal !== undefined || waitedMs >= this.#settings.deadlineMs)) {
+    const refused = errors.find((error) => refusesOpening(error.code));
+    if (this.#opened !== null && (refused !== undefined || waitedMs >= this.#settings.deadlineMs)) {
       const opened = this.#opened;
       this.#opened = null;
       this.stop();
-      return opened.reject(fatal ?? nowhere(outcome.errors));
+      return opened.reject(refused ?? nowhere(outcome.errors));
     }
     this.#move("round-failed");
     const adviceMs = Math.max(0, ...errors.map((error) => error.extras.retryAfterMs ?? 0));

@@ -62,6 +62,14 @@ export function isFatal(code: ErrorCode): boolean {
   return FATAL.has(code);
 }
 
+/**
+ * The same for the opening of a session: the leader has no room for a new one, whichever node passes the call on. A
+ * caller told at once can do something about it; one that waits out its deadline learns the same ten seconds later.
+ */
+export function refusesOpening(code: ErrorCode): boolean {
+  return isFatal(code) || code === ErrorCode.DISK_FULL;
+}
+
 const FATAL = new Set<ErrorCode>([
   ErrorCode.INVALID_ARGUMENT,
   ErrorCode.INVALID_PARAMETER,

@@ -66,6 +66,16 @@ describe(`client: parallel connect (SEED=${SEED})`, () => {
       assert.ok((counts.get(address(name)) ?? 0) >= 6, `${name} got ${counts.get(address(name))} of 60`);
   });
 
+  it("says at once that the cluster has no room for a new session", async () => {
+    const { world, cluster, connect } = make({ n1: "up", n2: "up", n3: "up" });
+    cluster.interfere = (request) => (request.attach ? refuse(ErrorCode.DISK_FULL, "nearly full") : null);
+    await assert.rejects(
+      world.settle(connect()),
+      (error) => error instanceof HoldfastError && error.code === ErrorCode.DISK_FULL,
+    );
+    assert.ok(world.nowMs < 1_000, `told after ${world.nowMs} ms`);
+  });
+
   it("tries another node when the chosen one cannot open a session", async () => {
     const { world, cluster, connect } = make({ n1: "up", n2: "up" });
     let refused = "";
