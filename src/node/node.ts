@@ -130,7 +130,7 @@ async function assemble(
   await space.start();
 
   rehearseTakeover();
-  const storage = await openNodeStorage(config, runtime);
+  const storage = await openNodeStorage(config, runtime, () => space.ranOut());
   undo.add("database", () => storage.close());
   storage.onFailure((error) => fatal(diskFailure(config, error)));
   undo.add("pid file", writePidFile(config.data));

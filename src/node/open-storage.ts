@@ -10,14 +10,19 @@ const FIRST_INCARNATION = 1;
 
 /**
  * Opens the database of a node, and with it takes the lock on the data folder. An empty disk becomes this node's; a
- * disk of another node, of another cluster or of a newer version, and a damaged one, are refused.
+ * disk of another node, of another cluster or of a newer version, and a damaged one, are refused. `makeRoom` is called
+ * when a write finds no space.
  */
-export async function openNodeStorage(config: NodeConfig, runtime: Runtime): Promise<NodeStorage> {
+export async function openNodeStorage(
+  config: NodeConfig,
+  runtime: Runtime,
+  makeRoom: () => Promise<void>,
+): Promise<NodeStorage> {
   const folder = join(config.data, "db");
   const raftId = config.member?.raftId ?? 0;
   const expected = { clusterId: config.cluster.id, name: config.name, raftId };
   try {
-    const kv = await openRocks(folder);
+    const kv = await openRocks(folder, { makeRoom });
     const storage = await NodeStorage.open(kv, runtime);
     if (storage.identity !== null) {
       storage.checkIdentity(expected);

@@ -1,3 +1,6 @@
+import { v1 } from "../wire/index.js";
+import { commandKind } from "./log-record.js";
+
 /**
  * Commands that make the state larger, by field number in `v1.Command`: refused while the leader's disk is nearly full.
  * Closing, renewing, expiring, taking over and finishing what was begun always go on (field-notes 3.5, lesson of #3068).
@@ -6,7 +9,6 @@ const GROWTH = new Set([
   8, // DefineShare
   20, // OpenSession
   30, // OpenHandle
-  36, // Lock
   41, // BeginEffect
   44, // SetBlob
   60, // ClaimKey
@@ -15,7 +17,23 @@ const GROWTH = new Set([
   100, // Batch
 ]);
 
-/** True for a kind of command that needs more space than it frees. */
-export function growsState(kind: number): boolean {
-  return GROWTH.has(kind);
+const LOCK = 36;
+
+/**
+ * True for an encoded command that needs more space than it frees. Locking and unlocking are one kind of command; that
+ * one is decoded, which costs nothing where it matters: only a node whose disk is nearly full asks.
+ */
+export function growsState(command: Uint8Array): boolean {
+  const kind = commandKind(command);
+  return kind === LOCK ? takesLocks(command) : GROWTH.has(kind);
+}
+
+function takesLocks(command: Uint8Array): boolean {
+  try {
+    const elements = v1.Command.decode(command).lock?.elements ?? [];
+    return elements.some((element) => !element.unlock);
+  } catch {
+    // Not a command that can be read: refusing it later is the state machine's part.
+    return true;
+  }
 }

@@ -7,7 +7,7 @@ import type { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
 import { ForwardFilter } from "./forward-filter.js";
 import { growsState } from "./growth.js";
-import { commandKind, encodeLogRecord } from "./log-record.js";
+import { encodeLogRecord } from "./log-record.js";
 import { overloaded } from "./problems.js";
 import type { Proposal, ProposalBook } from "./proposals.js";
 
@@ -126,8 +126,7 @@ export class ProposalFlow {
     if (proposals.length === 0 || !this.host.diskLow()) return proposals;
     const kept: Proposal[] = [];
     for (const proposal of proposals) {
-      if (growsState(commandKind(proposal.command)))
-        this.host.book.reject(proposal, diskFull(this.host.config.name));
+      if (growsState(proposal.command)) this.host.book.reject(proposal, diskFull(this.host.config.name));
       else kept.push(proposal);
     }
     return kept;
@@ -181,7 +180,7 @@ export class ProposalFlow {
       this.incoming.push(...fresh);
       return;
     }
-    const growth = fresh.filter((p) => growsState(commandKind(p.command)));
+    const growth = fresh.filter((p) => growsState(p.command));
     this.refuse(term, growth, diskFull(this.host.config.name));
     this.incoming.push(...fresh.filter((p) => !growth.includes(p)));
   }

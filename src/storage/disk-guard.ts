@@ -26,7 +26,7 @@ export const defaultDiskGuardOptions: DiskGuardOptions = {
   reserveBytes: 16 * 1024 * 1024,
   fullBytes: 64 * 1024 * 1024,
   recoveredBytes: 128 * 1024 * 1024,
-  intervalMs: 1000,
+  intervalMs: 250,
   fullIntervalMs: 250,
 };
 
@@ -35,7 +35,7 @@ export type DiskFullListener = (full: boolean) => void;
 
 /**
  * Watches the free space and declares the disk full *before* a write fails: RocksDB does not go on after a failed
- * write, the node would have to restart. While it is full the owner refuses what adds data and the reserve is given
+ * write, the database has to be opened anew. Where others fill the disk faster than it looks, `ranOut` tells it. While it is full the owner refuses what adds data and the reserve is given
  * back, so that closing, renewing and compacting still work; when space returns the reserve is set aside again and
  * everything goes on without a human's help. The gap between the two thresholds keeps it from flapping.
  */
@@ -94,6 +94,23 @@ export class DiskGuard {
       this.#arm();
     });
     return this.#looking;
+  }
+
+  /**
+   * A write has found no space, sooner than a look did: gives the reserve back and declares the disk full at once. Can
+   * be called again and again. Does not fail.
+   */
+  async ranOut(): Promise<void> {
+    await this.#looking;
+    this.#meter.count("disk_writes_without_space");
+    try {
+      await this.#space.release();
+      this.#freeBytes = await this.#space.freeBytes();
+    } catch (error) {
+      this.#log.warn({ error: String(error) }, "the reserve could not be given back");
+    }
+    if (!this.#full) this.#change(true);
+    this.#arm();
   }
 
   async stop(): Promise<void> {

@@ -1,4 +1,5 @@
-export { openRocks, rocksOpener, type RocksOptions } from "./rocks-kv.js";
+export { openRocks, rocksOpener } from "./rocks-kv.js";
+export { type RocksOptions } from "./rocks-open.js";
 export {
   FOUNDED_AT,
   NodeStorage,

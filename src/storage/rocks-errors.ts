@@ -28,6 +28,14 @@ export function openError(folder: string, error: Error): HoldfastError {
 }
 
 /**
+ * True when RocksDB could not write because the disk, or a quota on it, is used up. Not when it says so of a sync: after
+ * a failed one nobody knows which of the earlier pages are on the disk, whatever the reason was (lesson L21).
+ */
+export function isOutOfSpace(error: Error): boolean {
+  return /no space left|quota exceeded/i.test(error.message) && !/while f(data)?sync/i.test(error.message);
+}
+
+/**
  * Refuses a folder that holds the remains of a database without the file that names its parts: RocksDB would make a
  * new, empty one in its place, and the member would have forgotten its votes.
  */

@@ -11,6 +11,7 @@ export class RocksKvIterator implements KvIterator {
   #reading: Promise<readonly Pair[]> | null = null;
   #closing: Promise<void> | null = null;
   #exhausted = false;
+  #aborted: Error | null = null;
 
   constructor(iterator: RocksIterator, onEnd: (ended: RocksKvIterator) => void) {
     this.#iterator = iterator;
@@ -18,6 +19,7 @@ export class RocksKvIterator implements KvIterator {
   }
 
   async next(countMax: number, bytesMax: number): Promise<readonly Pair[]> {
+    if (this.#aborted !== null) throw this.#aborted;
     if (this.#closing !== null || this.#exhausted) return [];
     if (this.#reading !== null)
       throw new Error("storage invariant broken: two reads of one iterator at once");
@@ -27,6 +29,12 @@ export class RocksKvIterator implements KvIterator {
     } finally {
       this.#reading = null;
     }
+  }
+
+  /** Ends it because the store goes away under it: an empty read would pass for the end of the range. */
+  abort(reason: Error): Promise<void> {
+    if (this.#closing === null) this.#aborted = reason;
+    return this.close();
   }
 
   close(): Promise<void> {

@@ -1,21 +1,23 @@
 import { mkdirSync } from "node:fs";
 import type { KvIterator, KvOpener, KvStore, WriteOp } from "../runtime/api.js";
 import { realScheduler } from "../runtime/scheduler.js";
-import { asBuffer, readU64, writeU64 } from "./bytes.js";
-import { REBUILD_FROM_PEERS, storageFailed } from "./errors.js";
-import { openError, refuseHeadless } from "./rocks-errors.js";
+import { asBuffer, writeU64 } from "./bytes.js";
+import { storageFailed } from "./errors.js";
+import { isOutOfSpace, openError, refuseHeadless } from "./rocks-errors.js";
 import { RocksKvIterator } from "./rocks-iterator.js";
-import { newRocksDatabase, type RocksDatabase } from "./rocksdb-types.js";
+import {
+  closeDatabase,
+  openDatabase,
+  readKey,
+  SYNC_KEY,
+  type OpenedDatabase,
+  type RocksOptions,
+} from "./rocks-open.js";
+import type { RocksDatabase } from "./rocksdb-types.js";
 import { SyncWitness } from "./sync-witness.js";
 
-/** Sizes of the database; the defaults suit a node with a million handles in a few hundred MB. */
-export interface RocksOptions {
-  readonly writeBufferBytes?: number;
-  readonly cacheBytes?: number;
-}
-
-/** Own key of the store: the number of the synced batch that wrote it. Keys that begin with 0 belong to the store. */
-const SYNC_KEY = Buffer.from([0]);
+/** Between two attempts to go on after the disk was full: the time in which somebody may have made room. */
+const ROOM_RETRY_MS = 250;
 /** Lowest key a caller may use. */
 const FIRST_KEY = Buffer.from([1]);
 
@@ -41,55 +43,45 @@ export async function openRocks(folder: string, options: RocksOptions = {}): Pro
     throw openError(folder, error as Error);
   }
   refuseHeadless(folder);
-  const db = newRocksDatabase(folder);
-  await new Promise<void>((resolve, reject) => {
-    db.open(
-      {
-        createIfMissing: true,
-        errorIfExists: false,
-        compression: false,
-        cacheSize: options.cacheBytes ?? 32 * 1024 * 1024,
-        writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
-        maxOpenFiles: 500,
-      },
-      (error) => (error ? reject(openError(folder, error)) : resolve()),
-    );
-  });
-  try {
-    const found = await readKey(db, SYNC_KEY);
-    const synced = found === null ? 0 : readU64(found, 0);
-    const acknowledged = SyncWitness.read(folder);
-    if (synced < acknowledged)
-      throw storageFailed(
-        `data folder ${folder} has lost acknowledged writes: it acknowledged ${acknowledged} synced batches and holds ${synced}`,
-        REBUILD_FROM_PEERS,
-      );
-    return new RocksKv(db, synced, new SyncWitness(folder, realScheduler));
-  } catch (error) {
-    await new Promise<void>((resolve) => db.close(() => resolve()));
-    throw error;
-  }
+  const opened = await openDatabase(folder, options, SyncWitness.read(folder));
+  return new RocksKv(folder, options, opened, new SyncWitness(folder, realScheduler));
 }
 
 /**
  * RocksDB as a KvStore. One write is under way at a time: the binding runs writes on a thread pool, where two of them
  * could overtake each other. After the first failed write all later ones fail (lesson L21): what is in the write-ahead
  * log then, nobody knows.
+ *
+ * A write that found no space is the exception, where the options say how to make room: RocksDB takes no further write,
+ * so the database is closed and opened again, which reads its log up to the torn end and makes durable what it finds.
+ * Then the same batch is written again. Nothing was written after it, so whatever part of it is there already, the
+ * result is the same. Until there is room the write just takes long, as on a disk that hangs.
  */
 class RocksKv implements KvStore {
-  readonly #db: RocksDatabase;
+  readonly #folder: string;
+  readonly #options: RocksOptions;
+  #db: RocksDatabase;
   readonly #witness: SyncWitness;
   readonly #iterators = new Set<RocksKvIterator>();
   readonly #queue: Job[] = [];
   #busy = false;
+  /** Number of the synced batch written last, and of the one acknowledged last. */
   #synced: number;
+  #acknowledged: number;
+  /** Attempts to go on since the last write that succeeded. */
+  #attempts = 0;
   #failure: Error | null = null;
+  /** Why the database cannot be read now; null when it can. */
+  #away: Error | null = null;
   #closed = false;
   #whenIdle: (() => void) | null = null;
 
-  constructor(db: RocksDatabase, synced: number, witness: SyncWitness) {
-    this.#db = db;
-    this.#synced = synced;
+  constructor(folder: string, options: RocksOptions, opened: OpenedDatabase, witness: SyncWitness) {
+    this.#folder = folder;
+    this.#options = options;
+    this.#db = opened.db;
+    this.#synced = opened.synced;
+    this.#acknowledged = opened.synced;
     this.#witness = witness;
   }
 
@@ -103,12 +95,12 @@ class RocksKv implements KvStore {
   }
 
   async get(key: Uint8Array): Promise<Uint8Array | null> {
-    if (this.#closed) throw storageFailed("the store is closed", "this is a bug: report it");
+    this.#mustBeOpen();
     return readKey(this.#db, asBuffer(key));
   }
 
   iterate(from: Uint8Array, to: Uint8Array): KvIterator {
-    if (this.#closed) throw storageFailed("the store is closed", "this is a bug: report it");
+    this.#mustBeOpen();
     const start = Buffer.compare(from, FIRST_KEY) < 0 ? FIRST_KEY : asBuffer(from);
     if (Buffer.compare(start, to) >= 0) return EMPTY;
     const iterator = new RocksKvIterator(
@@ -123,11 +115,21 @@ class RocksKv implements KvStore {
     if (this.#closed) return;
     this.#closed = true;
     if (this.#busy) await new Promise<void>((resolve) => (this.#whenIdle = resolve));
-    for (const iterator of [...this.#iterators]) await iterator.close();
-    await new Promise<void>((resolve, reject) =>
-      this.#db.close((error) => (error ? reject(error) : resolve())),
-    );
+    if (this.#away === null)
+      await this.#takeAway(storageFailed("the store is closed", "this is a bug: report it"));
     this.#witness.close();
+  }
+
+  /** Ends all reading and closes the database. An empty read would pass for the end of a range: they fail instead. */
+  async #takeAway(away: Error): Promise<void> {
+    this.#away = away;
+    for (const iterator of [...this.#iterators]) await iterator.abort(away);
+    await closeDatabase(this.#db);
+  }
+
+  #mustBeOpen(): void {
+    if (this.#away !== null) throw this.#away;
+    if (this.#closed) throw storageFailed("the store is closed", "this is a bug: report it");
   }
 
   #next(): void {
@@ -145,6 +147,10 @@ class RocksKv implements KvStore {
       queueMicrotask(() => this.#finish(job, refused));
       return;
     }
+    this.#perform(job);
+  }
+
+  #perform(job: Job): void {
     const batch = this.#db.batch();
     for (const op of job.ops) {
       if (op.type === "put") batch.put(asBuffer(op.key), asBuffer(op.value));
@@ -153,10 +159,49 @@ class RocksKv implements KvStore {
     // An empty synced batch would reach neither the log nor the disk; the store's own key makes it a real one.
     if (job.sync) batch.put(SYNC_KEY, this.#nextSync());
     batch.write({ sync: job.sync }, (error) => {
-      if (error) this.#failure ??= writeError(error);
-      else if (job.sync) this.#witness.acknowledge(this.#synced);
-      this.#finish(job, error ? this.#failure : null);
+      if (error) return this.#failed(job, error);
+      this.#attempts = 0;
+      if (job.sync) {
+        this.#acknowledged = this.#synced;
+        this.#witness.acknowledge(this.#synced);
+      }
+      this.#finish(job, null);
     });
+  }
+
+  #failed(job: Job, error: Error): void {
+    const { makeRoom } = this.#options;
+    if (makeRoom === undefined || !isOutOfSpace(error)) {
+      this.#failure ??= writeError(error);
+      return this.#finish(job, this.#failure);
+    }
+    this.#openAnew(makeRoom, writeError(error)).then(
+      () => this.#perform(job),
+      (failure: Error) => {
+        this.#failure ??= failure;
+        this.#finish(job, this.#failure);
+      },
+    );
+  }
+
+  /** Resolves once the database is open again, however long there is no room for that. */
+  async #openAnew(makeRoom: () => Promise<void>, why: Error): Promise<void> {
+    await this.#takeAway(why);
+    for (;;) {
+      if (this.#attempts++ > 0)
+        await new Promise<void>((resolve) => realScheduler.after(ROOM_RETRY_MS, resolve));
+      if (this.#closed) throw why;
+      await makeRoom();
+      try {
+        const opened = await openDatabase(this.#folder, this.#options, this.#acknowledged);
+        this.#db = opened.db;
+        this.#synced = Math.max(this.#synced, opened.synced);
+        this.#away = null;
+        return;
+      } catch (error) {
+        if (!isOutOfSpace(error as Error)) throw error;
+      }
+    }
   }
 
   #finish(job: Job, error: Error | null): void {
@@ -185,23 +230,6 @@ class RocksKv implements KvStore {
 }
 
 const EMPTY: KvIterator = { next: async () => [], close: async () => {} };
-
-function readKey(db: RocksDatabase, key: Buffer): Promise<Buffer | null> {
-  return new Promise((resolve, reject) => {
-    db.get(key, (error, value) => {
-      if (!error) resolve(value ?? null);
-      else if (/^NotFound/.test(error.message)) resolve(null);
-      else
-        reject(
-          storageFailed(
-            `reading key ${key.toString("hex")} failed: ${error.message}`,
-            REBUILD_FROM_PEERS,
-            error,
-          ),
-        );
-    });
-  });
-}
 
 function writeError(error: Error): Error {
   if (/no space left/i.test(error.message))

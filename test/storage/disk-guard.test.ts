@@ -94,6 +94,17 @@ describe("DiskGuard", () => {
     await guard.stop();
   });
 
+  it("takes a failed write's word for it, whatever the free space was, and recovers as usual", async () => {
+    const { disk, guard, changes } = bench(1000);
+    await guard.start();
+    await guard.ranOut();
+    await guard.ranOut();
+    assert.deepEqual([guard.full, disk.reserved], [true, 0]);
+    await guard.look();
+    assert.deepEqual(changes, [true, false]);
+    assert.equal(disk.reserved, 50);
+  });
+
   it("refuses thresholds without a gap", () => {
     const world = {
       scheduler: { after: () => ({ cancel() {} }), soon() {} },
