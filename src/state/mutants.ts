@@ -25,6 +25,7 @@ const DESCRIPTIONS = {
   lockRollbackMissing: ["B3", "an array of locks that fails in the middle keeps its first locks"],
   lockOverlapOffByOne: ["F2", "a lock that begins on the last byte of another does not conflict"],
   lockSharedConflictMissed: ["F2", "a shared lock of another open does not stop an exclusive one"],
+  lockWaiterOvertaken: ["F2", "a new lock is granted although somebody waits for the range already"],
   lockWithoutPrepare: ["F2", "a lock is granted before other nodes that have the file open enforce it"],
   shareCheckOneWay: ["F1", "only what the existing open denies is checked, not what the new one denies"],
   disconnectedUnprotected: ["C5", "a disconnected persistent handle does not hold off others"],

@@ -91,6 +91,16 @@ const SCENARIOS: Record<MutantName, () => void> = {
     world.lock(a, handle, 0, 1, { bucket: [1, 1] });
     assert.equal(world.lock(a, handle, 0, 1, { bucket: [1, 1] }).error, undefined);
   },
+  lockWaiterOvertaken: () => {
+    const { world, a, b } = pair();
+    world.file("file");
+    const [mine, his] = [world.opened(a), world.opened(b)];
+    const c = world.client("c");
+    const third = world.opened(c);
+    world.lock(a, mine, 0, 5);
+    assert(isParked(world.lock(b, his, 0, 10, { failImmediately: false })));
+    assertCode(world.lock(c, third, 7, 1), ErrorCode.LOCK_NOT_GRANTED);
+  },
   lockRollbackMissing: () => {
     const { world, a } = pair();
     const handle = world.opened(a);

@@ -418,6 +418,11 @@ describe("resume keys", () => {
     world.ok(claim("s1", { timeoutMs: 5_000 }));
     world.kill("s2");
     world.kill("s1");
+    assertCode(world.run(store("s1", 1)), ErrorCode.LEASE_LOST);
+    assertCode(
+      world.run({ releaseKey: { key: "k", node: "s1", nodeIncarnation: 1, epoch: 1 } }),
+      ErrorCode.LEASE_LOST,
+    );
     world.pass(4_999);
     assert.equal(world.machine.key("k")?.owner, "s1");
     world.restart();

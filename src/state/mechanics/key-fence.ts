@@ -1,7 +1,8 @@
 import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import type { KeyRow } from "../tables/resume-keys.js";
-import { fail, type Tx } from "../tx.js";
+import { fail, failed, type Tx } from "../tx.js";
+import { checkNode } from "./fence.js";
 
 /** Lets a file server at a key only while it owns it, under the present epoch. */
 export function keyFence(
@@ -30,6 +31,9 @@ export function keyFence(
         extras,
       ),
     );
+  // Declared down without an heir it still owns the key, and may not touch it: another may claim it at any moment.
+  const down = checkNode(tx, node, incarnation);
+  if (down !== null) return refusal(failed(down));
   return { row };
 }
 

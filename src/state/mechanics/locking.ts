@@ -2,9 +2,9 @@ import { ErrorCode } from "../../wire/errors.js";
 import { limits } from "../../wire/limits.js";
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
-import { bytesOf, type Id } from "../ids.js";
+import { bytesOf, type Id, idOf } from "../ids.js";
 import { mutant } from "../mutants.js";
-import { isValidRange, lockForbids, sameRange } from "../rules/lock-conflict.js";
+import { isValidRange, lockForbids, type RangeUse, sameRange } from "../rules/lock-conflict.js";
 import { type HandleRow, type HeldLock, heldLock } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
@@ -131,6 +131,11 @@ export function attemptLock(tx: Tx, attempt: LockAttempt): v1.ICommandResult {
         return fail(ErrorCode.LOCK_NOT_GRANTED, `range ${lock.offset}+${lock.length} is locked`);
       return parkLock(tx, attempt, `a lock on ${handle.share}:${handle.path}`);
     }
+    if (isBehind(tx, attempt, lock)) {
+      if (element.failImmediately)
+        return fail(ErrorCode.LOCK_NOT_GRANTED, `others wait for range ${lock.offset}+${lock.length}`);
+      return parkLock(tx, attempt, `its turn at ${handle.share}:${handle.path}`);
+    }
     taken.push(lock);
   }
   if (taken.length > limits.locksPerHandleMax)
@@ -148,13 +153,36 @@ function conflictingHolder(
   own: readonly HeldLock[],
   wanted: HeldLock,
 ): HandleRow | null {
-  const use = wanted.exclusive ? "lockExclusive" : "lockShared";
+  const use = useOf(wanted);
   if (own.some((lock) => lockForbids(lock, true, use, wanted))) return handle;
   for (const other of tx.store.handles.ofFile(handle.share, handle.fileId)) {
     if (other === handle || other.locks.length === 0) continue;
     if (other.locks.some((lock) => lockForbids(lock, false, use, wanted))) return other;
   }
   return null;
+}
+
+/**
+ * True when somebody waits already for a range that meets this one: else a few that take turns at it would keep him waiting
+ * for ever. Whoever holds what he waits for may go on, or both would wait. Parked calls are state: their order outlives
+ * every owner and leader.
+ */
+function isBehind(tx: Tx, attempt: LockAttempt, wanted: HeldLock): boolean {
+  if (tx.store.pending.byId.size === 0 || mutant.lockWaiterOvertaken) return false;
+  const { handle, parked } = attempt;
+  return tx.store.pending.ofFile(handle.share, handle.fileId).some((other) => {
+    if (parked !== null && other.r.id >= parked.r.id) return false;
+    if (idOf(other.r.handleId) === handle.id) return false;
+    const elements = v1.Command.decode(other.r.command).lock?.elements ?? [];
+    return elements.map(heldLock).some((range) => {
+      const waitsForUs = handle.locks.some((own) => lockForbids(own, false, useOf(range), range));
+      return !waitsForUs && lockForbids(range, false, useOf(wanted), wanted);
+    });
+  });
+}
+
+function useOf(lock: HeldLock): RangeUse {
+  return lock.exclusive ? "lockExclusive" : "lockShared";
 }
 
 function isPrepared(tx: Tx, attempt: LockAttempt): boolean {

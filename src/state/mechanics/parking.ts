@@ -81,6 +81,8 @@ export function removePending(tx: Tx, pending: PendingRow, result: v1.ICommandRe
     // The nodes that enforce the announced ranges may let go of them.
     announceLocks(tx, handle);
   }
+  // Whoever had his turn behind it.
+  if (result === null || result.error) tx.wakeHandle(handle);
 }
 
 /** A final answer, or one that only says to wait on. */

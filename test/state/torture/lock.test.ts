@@ -285,15 +285,18 @@ describe("byte-range locks across nodes", () => {
     assert.equal(result.open?.locks?.length, 1);
   });
 
-  it("of two that are prepared at once the second is refused", () => {
+  it("while one is being prepared, another for the range is refused or waits behind it", () => {
     const { world, a, b, ha, hb } = two("n2");
     const first = world.lock(a, ha, 0, 10);
-    const second = world.lock(b, hb, 0, 10);
+    assertCode(world.lock(b, hb, 5, 10), ErrorCode.LOCK_NOT_GRANTED);
+    assert(isParked(world.lock(b, hb, 5, 10, { failImmediately: false })));
     world.ok({ lockPrepared: { node: "n2", nodeIncarnation: 1, pendingId: first.lock?.pendingId ?? 0 } });
-    world.ok({ lockPrepared: { node: "n1", nodeIncarnation: 1, pendingId: second.lock?.pendingId ?? 0 } });
-    assertCode(world.eventsOf("pending-done")[0]?.pendingDone?.result ?? {}, ErrorCode.LOCK_NOT_GRANTED);
     assert.equal(world.handle(ha).locks?.length, 1);
     assert.equal(world.handle(hb).locks?.length, 0);
+    world.unlock(a, ha, 0, 10);
+    const [second] = [...world.machine.pending()];
+    world.ok({ lockPrepared: { node: "n1", nodeIncarnation: 1, pendingId: second?.id ?? 0 } });
+    assert.equal(world.handle(hb).locks?.length, 1);
   });
 
   it("lock-lease: an RWH holder's own lease stays, its locks survive", () => {

@@ -133,6 +133,47 @@ export const lockCases: readonly Case[] = [
     },
   },
   {
+    name: "fair: whoever waits for a range is not overtaken, over the failover, until it is cancelled",
+    run: async (world, lose) => {
+      const b = await world.holder("fair b");
+      const a = await world.other("fair");
+      const c = await world.other("fair c");
+      const first = await a.hold("fair");
+      const third = await c.hold("fair");
+      await a.must(a.lockRequest(first, 0, 10));
+      const held = await b.hold("fair");
+      const request = b.requestId(3);
+      void b.ask(b.lockRequest(held, 5, 10, WAIT), { request });
+      await world.until("it waits", () => pendingOf(world.state.pending(), b.sessionId) === 1);
+      // Free, but somebody waits for a range of which it is a part.
+      await c.refused(ErrorCode.LOCK_NOT_GRANTED, c.lockRequest(third, 12, 1));
+      await lose();
+      await c.refused(ErrorCode.LOCK_NOT_GRANTED, c.lockRequest(third, 12, 1));
+      const behind = c.ask(c.lockRequest(third, 5, 10, WAIT), { request: c.requestId(2) });
+      await world.until("two wait", () => pendingOf(world.state.pending(), c.sessionId) === 1);
+      // Whom it waits for may go on in the range: else both would wait for ever.
+      await a.must(a.lockRequest(first, 13, 1));
+      await b.back();
+      await b.resume(held);
+      const again = b.ask(b.lockRequest(held, 5, 10, WAIT), { request, replay: true, id: 6_000 });
+      await a.must(a.lockRequest(first, 13, 1, { unlock: true }));
+      await a.must(a.lockRequest(first, 0, 10, { unlock: true }));
+      assert.equal((await again).lock?.held?.length, 1, "the first that waited");
+      assert.equal(pendingOf(world.state.pending(), c.sessionId), 1, "the second still waits");
+      await a.refused(ErrorCode.LOCK_NOT_GRANTED, a.lockRequest(first, 14, 1));
+      await b.must(b.lockRequest(held, 5, 10, { unlock: true }));
+      assert.equal((await behind).lock?.held?.length, 1);
+      // Cancelled, it stands in nobody's way.
+      const waits = b.ask(b.lockRequest(held, 0, 10, WAIT), { request: b.requestId(4), id: 6_001 });
+      await world.until("it waits again", () => pendingOf(world.state.pending(), b.sessionId) === 1);
+      await a.refused(ErrorCode.LOCK_NOT_GRANTED, a.lockRequest(first, 0, 1));
+      const next = a.ask(a.lockRequest(first, 0, 1, WAIT), { request: a.requestId(2) });
+      await b.must({ cancel: { callId: 6_001 } });
+      assert.equal(ErrorCode[(await waits).error?.code ?? 0], "CANCELLED");
+      assert.equal((await next).lock?.held?.length, 1);
+    },
+  },
+  {
     name: "cancel: a lock that waits since before the failover",
     run: async (world, lose) => {
       const b = await world.holder("cancel b");
