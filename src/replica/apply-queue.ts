@@ -21,6 +21,13 @@ export class ApplyQueue {
     return this.ranges.length === 0;
   }
 
+  /** Entries that wait. */
+  get size(): number {
+    let size = 0;
+    for (const range of this.ranges) size += range.length;
+    return size - this.offset;
+  }
+
   /** Applies until `budgetMs` is used up; answers how many entries it was. */
   run(apply: (entry: Entry) => void, nowMs: () => number, budgetMs: number): number {
     if (this.ranges.length === 0 || this.paused) return 0;

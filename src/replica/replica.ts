@@ -9,7 +9,7 @@ import {
   type RaftMember,
   type RoleChange,
 } from "../raft/index.js";
-import type { Clock, Log, Runtime } from "../runtime/api.js";
+import type { Clock, Log } from "../runtime/api.js";
 import type { StateMachine, StateView } from "../state/index.js";
 import type { Transport } from "../transport/api.js";
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
@@ -23,6 +23,7 @@ import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js"
 import { ElectionCause } from "./election-cause.js";
 import { ElectionHint } from "./election-hint.js";
 import { setGauges } from "./gauges.js";
+import { HeadStart } from "./head-start.js";
 import { Health } from "./health.js";
 import { Leadership } from "./leadership.js";
 import { LeaderDuties } from "./leader-duties.js";
@@ -38,7 +39,6 @@ import { SnapshotInstaller } from "./snapshot-installer.js";
 import { SnapshotReceiver, type StagedSnapshot } from "./snapshot-receiver.js";
 import { SnapshotSender } from "./snapshot-sender.js";
 import { type AppliedPosition, StateWriter, TermStarts } from "./state-writer.js";
-import type { ReplicaStorage } from "./storage.js";
 import { Ticker } from "./ticker.js";
 import { WriteOrder } from "./write-order.js";
 
@@ -61,8 +61,6 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   readonly book: ProposalBook;
   readonly terms: TermStarts;
   readonly position: AppliedPosition;
-  private readonly runtime: Runtime;
-  private readonly storage: ReplicaStorage;
   private stateMachine: StateMachine;
   private readonly transport: Transport;
   private readonly outbox: Outbox;
@@ -72,6 +70,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private readonly flow: ProposalFlow;
   private readonly reads = new ReadBarriers();
   private readonly queue = new ApplyQueue();
+  private readonly headStart = new HeadStart();
   private readonly writer: StateWriter;
   private readonly sender: SnapshotSender;
   private readonly receiver: SnapshotReceiver;
@@ -94,11 +93,9 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   ) {
     super();
     const { runtime, config, storage } = deps;
-    this.runtime = runtime;
     this.config = config;
     this.clock = runtime.clock;
     this.log = runtime.log.child({ part: "replica", node: config.name });
-    this.storage = storage;
     this.raft = restored.raft;
     this.raftId = config.raftId;
     this.boot = 1 + runtime.random.below(2 ** 32) * 2 ** 20 + runtime.random.below(2 ** 20);
@@ -226,7 +223,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private schedule(): void {
     if (this.turnDue || this.dead !== null) return;
     this.turnDue = true;
-    this.runtime.scheduler.soon(() => {
+    this.deps.runtime.scheduler.soon(() => {
       this.turnDue = false;
       if (this.dead === null) this.turn();
     });
@@ -236,9 +233,10 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private turn(): void {
     this.flow.flush();
     this.askReads();
+    let sent = false;
     for (let round = 0; round < ROUNDS_PER_TURN && this.raft.hasEffects(); round++)
-      this.act(this.raft.drain());
-    if (this.applySlice()) {
+      sent = this.act(this.raft.drain()) || sent;
+    if (!this.headStart.give(sent && this.role.isLeader, this.queue) && this.applySlice()) {
       // The end of a round is what gathered commands wait for.
       this.flow.flush();
       if (this.raft.hasEffects()) this.act(this.raft.drain());
@@ -248,8 +246,8 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     if (more || this.raft.hasEffects()) this.schedule();
   }
 
-  /** In this order: a new role first, then what must be quick, then the disk, then what may take long. */
-  private act(effects: Effects): void {
+  /** In this order: a new role first, then what must be quick, then the disk, then what may take long. True: it sent messages. */
+  private act(effects: Effects): boolean {
     if (effects.role !== null) this.roleChanged(effects.role);
     this.outbox.send(effects.messages);
     this.queue.push(effects.committed);
@@ -262,6 +260,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     }
     if (effects.transferEnded !== null)
       this.leadership.transferEnded(effects.transferEnded.target, effects.transferEnded.reason);
+    return effects.messages.length > 0;
   }
 
   private persist(batch: PersistBatch): void {
@@ -291,7 +290,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.config.applyBudgetMs,
     );
     if (count === 0) return false;
-    this.runtime.meter.count("entries_applied", count);
+    this.deps.runtime.meter.count("entries_applied", count);
     this.raft.applied(this.position.index);
     this.reads.applied(this.position.index);
     // After a long slice (a takeover of thousands of sessions) answers leave first; the next slice or tick writes.
@@ -323,14 +322,14 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     }
     if (this.role.ready && !this.stopping) this.duties.tick();
     if (++this.ticks % TICKS_PER_MEASURE === 0)
-      setGauges(this.runtime.meter, this.status(), this.role, this.reads.size);
+      setGauges(this.deps.runtime.meter, this.status(), this.role, this.reads.size);
     this.schedule();
   }
 
   private stalled(lateMs: number): void {
     if (this.dead !== null) return;
     this.health.loopStalled(this.clock.monotonicMs(), lateMs);
-    this.runtime.meter.count("event_loop_stalls");
+    this.deps.runtime.meter.count("event_loop_stalls");
     this.raft.stalled();
   }
 
@@ -362,7 +361,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
 
   private noteCause(change: RoleChange): void {
     const alone = this.raft.status().config.voters.every((voter) => voter === this.raftId);
-    if (this.election.note(change, alone)) this.runtime.meter.count("elections_started");
+    if (this.election.note(change, alone)) this.deps.runtime.meter.count("elections_started");
   }
 
   private campaign(cause: string): void {
@@ -387,7 +386,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private stepAside(reason: string): void {
     if (!this.leadership.stepAside()) return;
     this.election.steppedAside(reason);
-    this.runtime.meter.count("leader_self_demotions");
+    this.deps.runtime.meter.count("leader_self_demotions");
   }
 
   // ---- peers -------------------------------------------------------------------------------------------------------
@@ -446,7 +445,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     const refusal = this.refusal();
     if (refusal !== null) return done({ error: refusal });
     if (!this.book.add(command, deadlineMs, done)) {
-      this.runtime.meter.count("proposals_overloaded");
+      this.deps.runtime.meter.count("proposals_overloaded");
       return done({ error: overloaded(this.config.name, this.book.size) });
     }
     this.schedule();
@@ -496,10 +495,10 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   }
 
   status(): ReplicaStatus {
-    const pendingMs = this.storage.oldestPendingSyncMs();
+    const pendingMs = this.deps.storage.oldestPendingSyncMs();
     return {
       raft: this.raft.status(),
-      fsyncP99Ms: this.storage.fsyncP99Ms(),
+      fsyncP99Ms: this.deps.storage.fsyncP99Ms(),
       lastElectionCause: this.election.text,
       snapshotIndex: this.writer.cut,
       pendingProposals: this.book.size,
@@ -551,13 +550,13 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.dead ??= `${this.config.name} is stopped`;
     this.sender.cancelAll();
     await this.transport.close();
-    await this.storage.close();
+    await this.deps.storage.close();
   }
 
   /** Commands that were taken get a moment to be answered: an unknown outcome is the worst answer there is. */
   private async settleDown(): Promise<void> {
     const endMs = this.clock.monotonicMs() + SETTLE_MS;
     while (this.book.size > 0 && this.clock.monotonicMs() < endMs)
-      await new Promise<void>((resume) => void this.runtime.scheduler.after(this.config.tickMs, resume));
+      await new Promise<void>((resume) => void this.deps.runtime.scheduler.after(this.config.tickMs, resume));
   }
 }

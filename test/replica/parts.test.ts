@@ -136,7 +136,8 @@ describe("apply queue", () => {
     const applied: number[] = [];
     let now = 0;
     const counts: number[] = [];
-    while (!queue.isEmpty)
+    while (!queue.isEmpty) {
+      assert.equal(queue.size, 150 - applied.length);
       counts.push(
         queue.run(
           (e) => (applied.push(e.index), (now += 1)),
@@ -144,6 +145,8 @@ describe("apply queue", () => {
           20,
         ),
       );
+    }
+    assert.equal(queue.size, 0);
     assert.deepEqual(
       applied,
       Array.from({ length: 150 }, (_, i) => i + 1),

@@ -28,6 +28,28 @@ describe("replica", () => {
       for (let i = 0; i < 5; i++) assert.equal(versionOf(replica, `k${i}`), 10);
   });
 
+  it("tells the others of a commit before it applies it, and applies it all the same when they are deaf", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    const { network, world } = cluster;
+    let appliedWhenTold = -1;
+    const index = leader.appliedIndex + 1;
+    network.copies = (from, to, frame) => {
+      const tells = frame.raft?.messages?.some((m) => Number(m.commit ?? 0) >= index) === true;
+      if (from === leader.raftId && tells && appliedWhenTold < 0) appliedWhenTold = leader.appliedIndex;
+      return from === leader.raftId && tells ? 0 : 1;
+    };
+    const transport = Reflect.get(leader, "transport") as { flush: () => void };
+    let flushedBetween = false;
+    transport.flush = () => {
+      flushedBetween ||= appliedWhenTold >= 0 && leader.appliedIndex < index;
+    };
+    const result = await world.settled(leader.propose(storeKey("first")));
+    assert.equal(result.error, undefined);
+    assert.equal(appliedWhenTold, index - 1);
+    assert.ok(flushedBetween, "nothing left between the news and the applying");
+  });
+
   it("reads what was answered before the read began, at any member", async () => {
     const cluster = await TestCluster.of(3, SEED);
     const leader = await cluster.ready();
