@@ -14,24 +14,23 @@ const GROWTH = new Set([
   60, // ClaimKey
   61, // StoreKey
   80, // BeginOperation
-  100, // Batch
 ]);
-
 const LOCK = 36;
+const BATCH = 100;
 
 /**
- * True for an encoded command that needs more space than it frees. Locking and unlocking are one kind of command; that
- * one is decoded, which costs nothing where it matters: only a node whose disk is nearly full asks.
+ * True for an encoded command that needs more space than it frees. Locking and unlocking are one kind of command; and a
+ * batch grows when one of its commands does: resuming a session with its handles, and the expiries of a moment, are
+ * batches too, and have to work on a full disk. Those are decoded, which costs nothing where it matters: only a node
+ * whose disk is nearly full asks.
  */
 export function growsState(command: Uint8Array): boolean {
   const kind = commandKind(command);
-  return kind === LOCK ? takesLocks(command) : GROWTH.has(kind);
-}
-
-function takesLocks(command: Uint8Array): boolean {
+  if (kind !== LOCK && kind !== BATCH) return GROWTH.has(kind);
   try {
-    const elements = v1.Command.decode(command).lock?.elements ?? [];
-    return elements.some((element) => !element.unlock);
+    const { lock, batch } = v1.Command.decode(command);
+    if (batch) return (batch.commands ?? []).some((each) => growsState(v1.Command.encode(each).finish()));
+    return (lock?.elements ?? []).some((element) => !element.unlock);
   } catch {
     // Not a command that can be read: refusing it later is the state machine's part.
     return true;

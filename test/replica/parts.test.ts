@@ -62,6 +62,7 @@ describe("log record", () => {
   it("tells commands that need room from those that go on when a disk is nearly full", () => {
     const grows = (command: v1.ICommand): boolean => growsState(v1.Command.encode(command).finish());
     const growth: v1.ICommand[] = [
+      { batch: { commands: [{ closeHandle: {} }, { storeKey: {} }] } },
       { openSession: {} },
       { openHandle: {} },
       { lock: { elements: [{ length: 1 }] } },
@@ -82,6 +83,8 @@ describe("log record", () => {
       { expireSession: {} },
       { takeoverDone: {} },
       { moveSession: {} },
+      { batch: { commands: [{ connectSession: {} }, { reconnectHandle: {} }] } },
+      { batch: { commands: [{ expireSession: {} }, { expireHandle: {} }] } },
     ];
     for (const command of always) assert.equal(grows(command), false, JSON.stringify(command));
   });
