@@ -19,6 +19,7 @@ export class ClusterFaults {
     this.repeat(settings.diskHangsPerSecond, () => this.hangDisk());
     this.repeat(settings.shareHangsPerSecond, () => this.hangShare());
     this.repeat(settings.diskLowsPerSecond, () => this.fillDisk());
+    this.repeat(settings.fullDisksPerSecond, () => this.takeAllSpace());
     this.repeat(settings.transfersPerSecond, () => this.transfer());
     this.repeat(settings.wallJumpsPerSecond, () => this.jumpWall());
   }
@@ -120,6 +121,17 @@ export class ClusterFaults {
     this.world.sim.after(this.prng.exponential(1_000_000), () => {
       node.diskLow = false;
     });
+  }
+
+  /** Somebody else writes the disk full between two looks of its guard. The space comes back after a while. */
+  private takeAllSpace(): void {
+    const node = this.running();
+    if (node === null) return;
+    this.world.sim.tally.fault("disk full at once");
+    node.disk.space.fill(this.prng.pick([0, 0, 10_000, 600_000]));
+    this.world.sim.after(this.prng.exponential(this.prng.pick([500_000, 4_000_000])), () =>
+      node.disk.space.empty(),
+    );
   }
 
   private transfer(): void {

@@ -5,11 +5,11 @@ import { EFFECTS_FOLDER } from "../../filenode/paths.js";
 import { createFileNode } from "../../filenode/file-node.js";
 import { type HeartbeatNetwork, LeaseKeeper } from "../../filenode/lease-keeper.js";
 import type { Coordinator } from "../../coordinator/index.js";
-import type { KvStore } from "../../runtime/api.js";
+import type { KvStore, Runtime } from "../../runtime/api.js";
 import { createReplica, type ReplicaConfig, replicaDefaults } from "../../replica/index.js";
 import type { ReplicaNode } from "../../replica/replica.js";
 import { createStateMachine, type StateMachine } from "../../state/index.js";
-import { FOUNDED_AT, NodeStorage } from "../../storage/index.js";
+import { DiskGuard, FOUNDED_AT, NodeStorage } from "../../storage/index.js";
 import type { v1 } from "../../wire/index.js";
 import type { LogOracle } from "../log-oracle/index.js";
 import type { MemoryShare } from "../memory-share.js";
@@ -45,6 +45,15 @@ export interface ClusterParts {
   changedWithoutLease(node: ClusterNode, operation: string, path: string): void;
 }
 
+/** Sizes that fit a simulated node, which writes little. */
+const GUARDED = {
+  reserveBytes: 256 * 1024,
+  fullBytes: 512 * 1024,
+  recoveredBytes: 1024 * 1024,
+  intervalMs: 1_000,
+  fullIntervalMs: 250,
+};
+
 /** Where a node is reached. */
 export function addressOf(id: number): string {
   return `10.0.0.${id}:7401`;
@@ -63,6 +72,8 @@ export class ClusterNode {
   transfers: Transfers | null = null;
   machine: StateMachine | null = null;
   diskLow = false;
+  /** Watches the disk of the present process; it declares a full one before or after a write has failed. */
+  guard: DiskGuard | null = null;
   paused = false;
   /** Removed from the members, and stopped for good. */
   retired = false;
@@ -100,6 +111,9 @@ export class ClusterNode {
   private async boot(process: SimProcess): Promise<void> {
     const { parts, name, id } = this;
     const runtime = process.runtime();
+    const guard = this.guardDisk(runtime);
+    // Before the database: with a full disk it opens on what was set aside.
+    await guard.start();
     const storage = await NodeStorage.open(boundStore(this.disk.store(), process), runtime);
     if (storage.identity === null) {
       const identity = { clusterId: "sim", name, raftId: id, incarnation: 1 };
@@ -129,7 +143,7 @@ export class ClusterNode {
         this.machine = parts.oracle?.follow(machine) ?? machine;
         return this.machine;
       },
-      diskLow: () => this.diskLow,
+      diskLow: () => this.diskLow || guard.full,
       onFatal: (reason) => {
         if (process.alive) parts.died(this, reason);
       },
@@ -161,6 +175,14 @@ export class ClusterNode {
     const fileNode = createFileNode({ node: name, runtime, coordinator: client, lease, shares });
     parts.streams.listen(addressOf(id), { node: name, place: id, process, fileNode, witness });
     await lease.start();
+  }
+
+  private guardDisk(runtime: Runtime): DiskGuard {
+    const guard = new DiskGuard(this.disk.space, runtime, GUARDED);
+    const { tally } = this.parts.sim;
+    guard.onChange((full) => tally.situation(full ? "disk declared full" : "full disk left without help"));
+    this.guard = guard;
+    return guard;
   }
 
   private vfs(process: SimProcess, share: MemoryShare): ReturnType<typeof processVfs> {
@@ -222,6 +244,7 @@ export class ClusterNode {
     this.replica = null;
     this.coordinator = null;
     this.transfers = null;
+    this.guard = null;
     this.lease = null;
     this.machine = null;
     this.paused = false;

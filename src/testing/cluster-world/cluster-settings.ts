@@ -33,6 +33,7 @@ export interface ClusterSettings {
   readonly movesPerSecond: number;
   readonly schedulesPerSecond: number;
   readonly memberChangesPerSecond: number;
+  readonly fullDisksPerSecond: number;
 }
 
 /** Draws the settings of a run. */
@@ -78,5 +79,6 @@ export function drawClusterSettings(prng: Prng): ClusterSettings {
     movesPerSecond: maybe(0.35, 0.6),
     schedulesPerSecond: maybe(0.25, 0.4),
     memberChangesPerSecond: maybe(0.25, 0.6),
+    fullDisksPerSecond: maybe(0.2, 0.15),
   };
 }

@@ -11,6 +11,7 @@ import {
 } from "../checkers/index.js";
 import { LogOracle } from "../log-oracle/index.js";
 import type { ReplicaNode } from "../../replica/replica.js";
+import { ErrorCode } from "../../wire/errors.js";
 import { MemoryShare } from "../memory-share.js";
 import {
   CALM,
@@ -186,9 +187,24 @@ export class ClusterWorld implements ClusterParts {
     request: v1.IFileRequest,
     response: v1.IFileResponse,
   ): void {
+    this.onFullDisk(request, response);
     if (session === null || response.error || request.ping) return;
     const owner = `${node}/${session.ownerIncarnation}`;
     this.ownership.served(String(session.id), session.epoch ?? 0, owner, startUs, this.sim.nowUs);
+  }
+
+  /** What frees space, or keeps what was promised, works on the space that was set aside for it. */
+  private onFullDisk(request: v1.IFileRequest, response: v1.IFileResponse): void {
+    const { close, closeSession, reconnect, attach } = request;
+    if (!close && !closeSession && !reconnect && !attach?.resume) return;
+    if (response.error?.code === ErrorCode.DISK_FULL)
+      throw new Violation(
+        "reserved space",
+        `${Object.keys(request).join()} refused on a full disk: ${response.error.message}`,
+      );
+    const full = this.nodes.some(({ guard, replica }) => guard?.full === true && replica?.leader().ready);
+    if (full && !response.error)
+      this.sim.tally.situation(close ? "closed on a full disk" : "resumed on a full disk");
   }
 
   private noticed(
@@ -307,6 +323,7 @@ export class ClusterWorld implements ClusterParts {
       node.disk.faults = { ...faults, stallRate: 0, syncErrorRate: 0 };
       node.disk.hungUntilUs = 0;
       node.diskLow = false;
+      node.disk.space.empty();
       node.pause(false);
       node.start();
     }
@@ -343,6 +360,8 @@ export class ClusterWorld implements ClusterParts {
       if (members.every(({ replica }) => replica?.appliedIndex === leader.appliedIndex)) {
         this.sim.tally.situation("nodes agree after the faults");
         this.operator.checkEnded(leader);
+        const full = members.find(({ guard }) => guard?.full);
+        if (full !== undefined) throw new Violation("liveness", `${full.name} still holds its disk for full`);
         return;
       }
     }

@@ -1,6 +1,7 @@
 import type { KvIterator, KvStore, WriteOp } from "../../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { Prng } from "./prng.js";
+import { SimSpace } from "./sim-space.js";
 import type { Simulation } from "./simulation.js";
 
 /** How a store's disk misbehaves. Times in microseconds. */
@@ -41,6 +42,7 @@ export class SimDisk {
   private readonly rotten = new Set<string>();
   faults: KvFaults = SOUND_KV;
   hungUntilUs = 0;
+  readonly space = new SimSpace();
   private open: SimKv | null = null;
 
   constructor(
@@ -161,6 +163,13 @@ export class SimKv implements KvStore {
       sim.tally.fault("sync error");
       this.failure = new HoldfastError(ErrorCode.STORAGE_FAILED, "IO error: simulated fsync failure");
     }
+    if (this.failure === null && !this.disk.space.take(growth(this.visible, batch))) {
+      sim.tally.fault("write on a full disk");
+      this.failure = new HoldfastError(
+        ErrorCode.STORAGE_FAILED,
+        "IO error: no space left on the simulated disk",
+      );
+    }
     if (this.failure !== null) {
       done(this.failure);
       return;
@@ -232,6 +241,17 @@ export class SimKv implements KvStore {
     this.queue = [];
     return waiting;
   }
+}
+
+/** Bytes that a batch adds to what is stored; negative when it frees more. */
+function growth(stored: ReadonlyMap<string, Uint8Array>, batch: Batch): number {
+  let bytes = 0;
+  for (const { key, value } of batch) {
+    const before = stored.get(key);
+    if (before !== undefined) bytes -= key.length / 2 + before.length;
+    if (value !== null) bytes += key.length / 2 + value.length;
+  }
+  return bytes;
 }
 
 function applyBatch(target: Map<string, Uint8Array>, batch: Batch): void {
