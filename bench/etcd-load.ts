@@ -14,9 +14,9 @@ export async function etcdLoad(etcd: EtcdCluster, plan: Plan, warmSeconds: numbe
   return rows;
 }
 
-/** The same from h2load. */
+/** The same from h2load, after as many for warming up. */
 export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: number): Promise<Row> {
-  const { result, cpu } = await counted(etcd, () =>
+  const load = () =>
     h2load({
       address: etcd.address,
       path: ETCD_PUT_PATH,
@@ -24,7 +24,8 @@ export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: number
       requests,
       clients: 4,
       streams: 16,
-    }),
-  );
+    });
+  await load();
+  const { result, cpu } = await counted(etcd, load);
   return h2Row("etcd", "put, h2load unary", result, 0, cpu);
 }

@@ -1,5 +1,5 @@
 import { Client, credentials } from "@grpc/grpc-js";
-import { connect, connectKeys } from "../src/client/index.js";
+import { connectKeys, type ResumeKeys } from "../src/client/index.js";
 import { v1 } from "../src/wire/index.js";
 import { services } from "../src/wire/services.js";
 import type { HoldfastCluster } from "./holdfast-cluster.js";
@@ -81,9 +81,18 @@ export function perOp(cpu: CpuMs, count: number): CpuPerOp {
 
 const SERVER = { server: "bench", incarnation: 1 };
 
+/** The file server whose keys are stored. It must live as long as anything is stored: a dead one's commands are refused. */
+export function keyServer(cluster: HoldfastCluster): ResumeKeys {
+  return connectKeys({ nodes: cluster.addresses, ...SERVER });
+}
+
 /** Stores under resume keys through the client library's stream. */
-export async function streamLoad(cluster: HoldfastCluster, plan: Plan, warmSeconds: number): Promise<Row[]> {
-  const keys = connectKeys({ nodes: cluster.addresses, ...SERVER });
+export async function streamLoad(
+  cluster: HoldfastCluster,
+  keys: ResumeKeys,
+  plan: Plan,
+  warmSeconds: number,
+): Promise<Row[]> {
   const widest = Math.max(...plan.levels);
   const records = await Promise.all(
     Array.from({ length: widest }, (_, i) => keys.claim(`bench/${i}`, plan.value)),
@@ -94,17 +103,16 @@ export async function streamLoad(cluster: HoldfastCluster, plan: Plan, warmSecon
   await load(64, warmSeconds);
   const rows: Row[] = [];
   for (const level of plan.levels) rows.push(await measured(cluster, () => load(level, plan.seconds)));
-  keys.close();
   return rows;
 }
 
 /** The same as unary calls from grpc-js. */
-export async function unaryLoad(cluster: HoldfastCluster, plan: Plan): Promise<Row[]> {
+export async function unaryLoad(cluster: HoldfastCluster, keys: ResumeKeys, plan: Plan): Promise<Row[]> {
   const client = new Client(cluster.addresses[0] as string, credentials.createInsecure(), {
     "grpc.enable_http_proxy": 0,
   });
   const method = storeKeyMethod();
-  const epoch = await epochOf(cluster, "bench/0");
+  const epoch = (await keys.get("bench/0"))?.epoch ?? 0;
   const store = (worker: number) =>
     new Promise<void>((resolve, reject) => {
       const request = storeKey(`bench/${worker}`, epoch, plan.value);
@@ -135,22 +143,27 @@ export async function unaryLoad(cluster: HoldfastCluster, plan: Plan): Promise<R
   return rows;
 }
 
-/** The same from h2load; the stored version afterwards proves that the calls were carried out. */
-export async function h2Load(cluster: HoldfastCluster, plan: Plan, requests: number): Promise<Row> {
-  const keys = connectKeys({ nodes: cluster.addresses, ...SERVER });
-  const before = await keys.get("bench/0");
-  const { result, cpu } = await counted(cluster, () =>
+/** The same from h2load, after as many for warming up; the stored version proves that the calls were carried out. */
+export async function h2Load(
+  cluster: HoldfastCluster,
+  keys: ResumeKeys,
+  plan: Plan,
+  requests: number,
+): Promise<Row> {
+  const epoch = (await keys.get("bench/0"))?.epoch ?? 0;
+  const load = () =>
     h2load({
       address: cluster.addresses[0] as string,
       path: storeKeyMethod().path,
-      message: v1.StoreKey.encode(storeKey("bench/0", before?.epoch ?? 0, plan.value)).finish(),
+      message: v1.StoreKey.encode(storeKey("bench/0", epoch, plan.value)).finish(),
       requests,
       clients: 4,
       streams: 16,
-    }),
-  );
+    });
+  await load();
+  const before = await keys.get("bench/0");
+  const { result, cpu } = await counted(cluster, load);
   const after = await keys.get("bench/0");
-  keys.close();
   const stored = (after?.version ?? 0) - (before?.version ?? 0);
   return h2Row("holdfast", "store, h2load unary", result, requests - stored, cpu);
 }
@@ -180,35 +193,6 @@ export function h2Row(
   };
 }
 
-/** Open and close of a persistent handle, lock and unlock: one client, one pair at a time. */
-export async function handleLoad(cluster: HoldfastCluster, plan: Plan): Promise<Row[]> {
-  const session = await connect({ nodes: cluster.addresses, clientName: "bench" });
-  const pair = async () => {
-    const handle = await session.open("demo:/bench-open", { disposition: "open-if" });
-    await handle.close();
-  };
-  const warm = { target: "holdfast", operation: "warm-up", inFlight: 1, seconds: 1 };
-  await closedLoop(warm, pair);
-  const rows = [
-    await measured(cluster, () =>
-      closedLoop({ ...warm, operation: "open + close, persistent", seconds: plan.seconds }, pair),
-    ),
-  ];
-  const handle = await session.open("demo:/bench-lock", { disposition: "open-if" });
-  const range = { offset: 0, length: 1 };
-  rows.push(
-    await measured(cluster, () =>
-      closedLoop({ ...warm, operation: "lock + unlock", seconds: plan.seconds }, async () => {
-        await handle.lock(range);
-        await handle.unlock(range);
-      }),
-    ),
-  );
-  await handle.close();
-  await session.close();
-  return rows;
-}
-
 function storeKey(key: string, epoch: number, state: Uint8Array): v1.IStoreKey {
   return { key, node: SERVER.server, nodeIncarnation: SERVER.incarnation, epoch, state };
 }
@@ -217,11 +201,4 @@ function storeKeyMethod() {
   const method = services.Coordinator["StoreKey"];
   if (method === undefined) throw new Error("Coordinator.StoreKey is not in the service table");
   return method;
-}
-
-async function epochOf(cluster: HoldfastCluster, key: string): Promise<number> {
-  const keys = connectKeys({ nodes: cluster.addresses, ...SERVER });
-  const record = await keys.get(key);
-  keys.close();
-  return record?.epoch ?? 0;
 }

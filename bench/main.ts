@@ -10,7 +10,8 @@ import { startEtcd } from "./etcd-cluster.js";
 import { etcdH2Load, etcdLoad } from "./etcd-load.js";
 import { isInstalled } from "./h2load.js";
 import { startHoldfast } from "./holdfast-cluster.js";
-import { h2Load, handleLoad, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
+import { handleLoad } from "./handle-load.js";
+import { h2Load, keyServer, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
 import { writeMarkdown } from "./markdown.js";
 import { machine, print, ratios } from "./report.js";
 
@@ -63,12 +64,14 @@ try {
 async function measure(): Promise<void> {
   const withH2Load = isInstalled("h2load") && !values["stream-only"];
   const cluster = await startHoldfast(join(folder, "holdfast"), profile);
+  const keys = keyServer(cluster);
   try {
-    rows.push(...(await streamLoad(cluster, plan, WARM_SECONDS)));
-    if (!values["no-unary"] && !values["stream-only"]) rows.push(...(await unaryLoad(cluster, plan)));
-    if (withH2Load) rows.push(await h2Load(cluster, plan, H2LOAD_REQUESTS));
-    if (!values["stream-only"]) rows.push(...(await handleLoad(cluster, plan)));
+    rows.push(...(await streamLoad(cluster, keys, plan, WARM_SECONDS)));
+    if (!values["no-unary"] && !values["stream-only"]) rows.push(...(await unaryLoad(cluster, keys, plan)));
+    if (withH2Load) rows.push(await h2Load(cluster, keys, plan, H2LOAD_REQUESTS));
+    if (!values["stream-only"]) rows.push(...(await handleLoad(cluster, plan, WARM_SECONDS)));
   } finally {
+    keys.close();
     await cluster.stop();
   }
   if (values["no-etcd"] || !isInstalled("etcd")) {

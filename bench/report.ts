@@ -69,8 +69,11 @@ export function ratios(rows: readonly Row[]): Ratio[] {
     find("etcd", "h2load", 64)?.opsPerSecond,
     1,
   );
-  atMost("open + close of a persistent handle, p50 ms", find("holdfast", "open + close", 1)?.p50Ms, 4);
-  atMost("lock + unlock, p50 ms", find("holdfast", "lock + unlock", 1)?.p50Ms, 3);
+  for (const place of ["leader", "follower"]) {
+    const p50Ms = (pair: string) => find("holdfast", `${pair}, session at ${place}`, 1)?.p50Ms;
+    atMost(`open + close of a persistent handle, session at ${place}, p50 ms`, p50Ms("open + close"), 4);
+    atMost(`lock + unlock, session at ${place}, p50 ms`, p50Ms("lock + unlock"), 3);
+  }
   return found;
 }
 
