@@ -1,0 +1,422 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { v1 } from "../../src/wire/index.js";
+import { type Client, guid, isParked, READ, World, WRITE } from "./harness.js";
+
+/**
+ * A sequential model of leases (semantics.md F3, C5, C6): grants, upgrades, breaks with and without waiting, lowered
+ * targets, acknowledgements of any part, breaks that are stored while the holder is away. Plain lists and the prose of the
+ * rules, none of the tables. Random programs run against it and the state machine, with disconnects, failovers and
+ * restarts in between: answers, who waits, who is let go in which order, states and epochs have to agree after each step.
+ */
+interface ModelLease {
+  readonly client: number;
+  readonly key: string;
+  readonly path: string;
+  state: number;
+  epoch: number;
+  /** Present while it is being broken. */
+  breaking: { told: number; required: number; stored: boolean } | null;
+}
+
+interface ModelHandle {
+  readonly id: string;
+  readonly client: number;
+  readonly path: string;
+  readonly lease: ModelLease | null;
+  connected: boolean;
+}
+
+interface Waiter {
+  readonly pendingId: number;
+  readonly client: number;
+  readonly path: string;
+  readonly attempt: () => Answer;
+}
+
+/** "wait", an error code, or done. */
+type Answer = "wait" | "done" | v1.ErrorCode;
+
+const [R, H, W] = [1, 2, 4];
+const STATES = [0, R, R | H, R | W, R | H | W];
+const PATHS = ["a", "b"];
+const CLIENTS = 3;
+const NODES = ["n1", "n2", "n3"];
+const { ErrorCode } = v1;
+
+type Step =
+  | { readonly op: "open"; client: number; path: number; key: number; asked: number }
+  | { readonly op: "write" | "close" | "reconnect"; client: number; pick: number }
+  | { readonly op: "ack"; client: number; path: number; key: number; state: number }
+  | { readonly op: "disconnect" | "connect"; client: number }
+  | { readonly op: "kill"; node: number }
+  | { readonly op: "restart" };
+
+const client = fc.nat(CLIENTS - 1);
+const path = fc.nat(PATHS.length - 1);
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      op: fc.constant("open" as const),
+      client,
+      path,
+      // No lease, or one of two keys.
+      key: fc.nat(2),
+      asked: fc.nat(7),
+    }),
+  },
+  {
+    weight: 7,
+    arbitrary: fc.record({ op: fc.constant("ack" as const), client, path, key: fc.nat(2), state: fc.nat(7) }),
+  },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      op: fc.constantFrom("write" as const, "close" as const, "reconnect" as const),
+      client,
+      pick: fc.nat(20),
+    }),
+  },
+  {
+    weight: 3,
+    arbitrary: fc.record({ op: fc.constantFrom("disconnect" as const, "connect" as const), client }),
+  },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant("kill" as const), node: fc.nat(NODES.length - 1) }) },
+  { weight: 1, arbitrary: fc.record({ op: fc.constant("restart" as const) }) },
+);
+
+class Runner {
+  readonly world = new World();
+  readonly clients: Client[];
+  readonly connected = Array.from({ length: CLIENTS }, () => true);
+  handles: ModelHandle[] = [];
+  leases: ModelLease[] = [];
+  waiters: Waiter[] = [];
+  private opens = 0;
+
+  constructor() {
+    for (const name of PATHS) this.world.file(name);
+    this.clients = Array.from({ length: CLIENTS }, (_, i) =>
+      this.world.client(`c${i}`, NODES[i % 2] ?? "n1"),
+    );
+  }
+
+  run(steps: readonly Step[]): void {
+    for (const one of steps) {
+      this.step(one);
+      this.check();
+    }
+  }
+
+  private step(one: Step): void {
+    switch (one.op) {
+      case "open":
+        return this.open(one);
+      case "write":
+        return this.write(one.client, one.pick);
+      case "close":
+        return this.close(one.client, one.pick);
+      case "reconnect":
+        return this.reconnect(one.client, one.pick);
+      case "ack":
+        return this.ack(one);
+      case "disconnect":
+        if (!this.connected[one.client] || this.waits(one.client)) return;
+        this.world.disconnect(this.at(one.client));
+        return this.lost(one.client);
+      case "connect":
+        if (this.waits(one.client)) return;
+        this.world.connect(this.at(one.client));
+        this.lost(one.client);
+        this.connected[one.client] = true;
+        return;
+      case "kill":
+        return this.kill(NODES[one.node] ?? "n1");
+      case "restart":
+        return this.world.restart();
+    }
+  }
+
+  private at(number: number): Client {
+    return this.clients[number] as Client;
+  }
+
+  /** What becomes of calls whose client leaves is another model's. */
+  private waits(number: number): boolean {
+    return this.waiters.some((waiter) => waiter.client === number);
+  }
+
+  private lost(number: number): void {
+    this.connected[number] = false;
+    for (const handle of this.handles) if (handle.client === number) handle.connected = false;
+  }
+
+  private kill(node: string): void {
+    const hit = this.clients.map((one) => this.world.session(one).owner === node);
+    if (hit.some((is, number) => is && this.waits(number))) return;
+    this.world.kill(node);
+    this.world.register(node, (this.world.machine.node(node)?.incarnation ?? 0) + 1);
+    hit.forEach((is, number) => {
+      if (is) this.lost(number);
+    });
+  }
+
+  private keyOf(one: { client: number; path: number; key: number }): string {
+    return one.key === 0 ? "" : `k${one.client}${one.path}${one.key}`;
+  }
+
+  private leaseOf(number: number, key: string): ModelLease | undefined {
+    return this.leases.find((lease) => lease.client === number && lease.key === key);
+  }
+
+  private holders(lease: ModelLease): ModelHandle[] {
+    return this.handles.filter((handle) => handle.lease === lease);
+  }
+
+  private open(one: Step & { op: "open" }): void {
+    if (!this.connected[one.client] || this.waits(one.client)) return;
+    const where = PATHS[one.path] ?? "a";
+    const key = this.keyOf(one);
+    const id = `h${++this.opens}`;
+    const command = this.world.openCommand(this.at(one.client), {
+      id,
+      path: where,
+      guid: `g${this.opens}`,
+      access: READ | WRITE,
+      disposition: v1.Disposition.OPEN,
+      ...(key === "" ? {} : { leaseKey: key, lease: one.asked }),
+    });
+    const result = this.world.run(command);
+    const attempt = (): Answer => {
+      const others = this.handles.filter((handle) => handle.path === where);
+      // A holder that is away and cannot be asked to share closes the file to everybody.
+      const shut = others.some(({ connected, lease }) => !connected && ((lease?.state ?? 0) & H) === 0);
+      if (shut) return ErrorCode.FILE_NOT_AVAILABLE;
+      const mustWait = this.breakOthers(where, one.client, key, (state) =>
+        (state & W) === 0 ? null : { to: state & ~W, wait: true, ack: true },
+      );
+      if (mustWait) return "wait";
+      const lease = key === "" ? null : this.grant(one.client, key, where, one.asked);
+      this.handles.push({ id, client: one.client, path: where, lease, connected: true });
+      return "done";
+    };
+    this.begin(one.client, where, attempt, result, result.open?.pendingId ?? 0);
+  }
+
+  private write(number: number, pick: number): void {
+    const handle = this.own(number, pick);
+    if (!handle || !this.connected[number] || this.waits(number)) return;
+    const result = this.world.run({
+      breakLeases: {
+        fence: this.world.fence(this.at(number)),
+        handleId: guid(handle.id),
+        operation: "write",
+      },
+    });
+    const attempt = (): Answer => {
+      if (!handle.connected) return ErrorCode.FILE_CLOSED;
+      // Read caches end at once; whoever caches handles is asked, whoever caches writes is waited for.
+      const mustWait = this.breakOthers(handle.path, number, handle.lease?.key ?? "", (state) =>
+        state === 0 ? null : { to: 0, wait: (state & W) !== 0, ack: state !== R },
+      );
+      return mustWait ? "wait" : "done";
+    };
+    this.begin(number, handle.path, attempt, result, result.effect?.pendingId ?? 0);
+  }
+
+  private begin(
+    number: number,
+    where: string,
+    attempt: () => Answer,
+    result: v1.ICommandResult,
+    pendingId: number,
+  ): void {
+    const answer = attempt();
+    this.same(answer, result);
+    if (answer === "wait") this.waiters.push({ pendingId, client: number, path: where, attempt });
+  }
+
+  private same(answer: Answer, result: v1.ICommandResult): void {
+    const machine = result.error ? ErrorCode[result.error.code ?? 0] : isParked(result) ? "wait" : "done";
+    assert.equal(
+      machine,
+      typeof answer === "number" ? ErrorCode[answer] : answer,
+      result.error?.message ?? "",
+    );
+  }
+
+  /** What an operation does to the leases of others; true when it has to wait for one of them. */
+  private breakOthers(
+    where: string,
+    number: number,
+    key: string,
+    rule: (state: number) => { to: number; wait: boolean; ack: boolean } | null,
+  ): boolean {
+    let mustWait = false;
+    for (const lease of this.leases) {
+      if (lease.path !== where || (key !== "" && lease.client === number && lease.key === key)) continue;
+      const does = rule(lease.state);
+      if (does === null) continue;
+      if (lease.breaking !== null) lease.breaking.required &= does.to;
+      else if (!this.holders(lease).some((handle) => handle.connected)) {
+        // Nobody can be told: a mere read cache ends, more is kept until the holder is back.
+        if (lease.state === R) this.change(lease, 0);
+        else lease.breaking = { told: lease.state, required: lease.state & does.to, stored: true };
+      } else if (does.ack) this.tell(lease, does.to);
+      else this.change(lease, does.to);
+      if (does.wait && lease.state !== 0) mustWait = true;
+    }
+    return mustWait;
+  }
+
+  private tell(lease: ModelLease, to: number): void {
+    lease.breaking = { told: to, required: to, stored: false };
+    lease.epoch += 1;
+  }
+
+  private change(lease: ModelLease, state: number): void {
+    if (lease.state !== state) lease.epoch += 1;
+    lease.state = state;
+  }
+
+  private grant(number: number, key: string, where: string, asked: number): ModelLease {
+    const known = this.leaseOf(number, key);
+    const lease = known ?? { client: number, key, path: where, state: 0, epoch: 0, breaking: null };
+    if (known === undefined) this.leases.push(lease);
+    if (lease.breaking === null) this.change(lease, this.granted(lease, asked));
+    return lease;
+  }
+
+  /** Never less than before; without W, then without H, then nothing, when more cannot be had. */
+  private granted(lease: ModelLease, asked: number): number {
+    if (!STATES.includes(asked)) return lease.state;
+    const others = this.handles.some((handle) => handle.path === lease.path && handle.lease !== lease);
+    const writers = this.leases.some((other) => {
+      const coming = other.breaking === null ? other.state : other.state & other.breaking.told;
+      return other !== lease && other.path === lease.path && (coming & W) !== 0;
+    });
+    for (const want of [asked, asked & ~W, asked & R, 0]) {
+      // W and H come together or in order: a holder of one is not given the other without the whole.
+      if ((want & lease.state) !== lease.state) continue;
+      if ((want & W) !== 0 && others) continue;
+      if (want !== 0 && writers) continue;
+      return want;
+    }
+    return lease.state;
+  }
+
+  private ack(one: Step & { op: "ack" }): void {
+    if (!this.connected[one.client] || one.key === 0) return;
+    const key = this.keyOf(one);
+    const result = this.world.ack(this.at(one.client), key, one.state);
+    const lease = this.leaseOf(one.client, key);
+    if (lease === undefined) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
+    const { breaking } = lease;
+    if (breaking === null || breaking.stored) return this.same(ErrorCode.UNSUCCESSFUL, result);
+    if (!STATES.includes(one.state) || (one.state & ~breaking.told) !== 0)
+      return this.same(ErrorCode.REQUEST_NOT_ACCEPTED, result);
+    this.same("done", result);
+    lease.state = one.state;
+    // More was asked for meanwhile: a second notice.
+    if ((one.state & ~breaking.required) !== 0) this.tell(lease, one.state & breaking.required);
+    else lease.breaking = null;
+    this.letGo(lease.path);
+  }
+
+  private own(number: number, pick: number): ModelHandle | undefined {
+    const mine = this.handles.filter((handle) => handle.client === number);
+    return mine[pick % Math.max(1, mine.length)];
+  }
+
+  private close(number: number, pick: number): void {
+    const handle = this.own(number, pick);
+    if (!handle || !this.connected[number] || this.waits(number)) return;
+    const result = this.world.close(this.at(number), { id: guid(handle.id) });
+    if (!handle.connected) return this.same(ErrorCode.FILE_CLOSED, result);
+    this.same("done", result);
+    this.handles = this.handles.filter((other) => other !== handle);
+    const { lease } = handle;
+    if (lease !== null && this.holders(lease).length === 0)
+      this.leases = this.leases.filter((other) => other !== lease);
+    this.letGo(handle.path);
+  }
+
+  private reconnect(number: number, pick: number): void {
+    const handle = this.own(number, pick);
+    if (!handle || !this.connected[number]) return;
+    const record = this.world.handle({ id: guid(handle.id) });
+    const result = this.world.reconnect(this.at(number), record);
+    if (handle.connected) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
+    this.same("done", result);
+    handle.connected = true;
+    assert.equal(result.open?.lease?.state ?? 0, handle.lease?.state ?? 0, "what it had stays as it was");
+    if (handle.lease?.breaking?.stored) this.tell(handle.lease, handle.lease.breaking.required);
+    this.letGo(handle.path);
+  }
+
+  /** Something changed at a file: whoever waits there is tried again, in order. */
+  private letGo(where: string): void {
+    const done = this.world.eventsOf("pending-done").map(({ pendingDone }) => pendingDone ?? {});
+    for (let again = true; again; ) {
+      again = false;
+      for (const waiter of this.waiters.filter((one) => one.path === where)) {
+        const answer = waiter.attempt();
+        if (answer === "wait") continue;
+        const next = done.shift();
+        assert.equal(next?.pendingId, waiter.pendingId, "let go in order");
+        this.same(answer, next?.result ?? {});
+        this.waiters = this.waiters.filter((one) => one !== waiter);
+        again = true;
+      }
+    }
+    assert.equal(done.length, 0, "nobody else is let go");
+  }
+
+  /** What the two know has to agree. */
+  private check(): void {
+    const { machine } = this.world;
+    assert.deepEqual(
+      [...machine.pending()].map(({ id }) => id).sort(byNumber),
+      this.waiters.map(({ pendingId }) => pendingId).sort(byNumber),
+    );
+    for (const lease of this.leases) {
+      const record = this.world.lease(this.at(lease.client), lease.key);
+      const name = `${lease.key} on ${lease.path}`;
+      assert.equal(record?.state ?? 0, lease.state, `${name}: state`);
+      assert.equal(record?.epoch ?? 0, lease.epoch, `${name}: epoch`);
+      assert.equal(record?.breaking ?? false, lease.breaking !== null, `${name}: breaking`);
+      if (lease.breaking === null) continue;
+      assert.equal(record?.stored ?? false, lease.breaking.stored, `${name}: stored`);
+      assert.equal(record?.breakToRequired ?? 0, lease.breaking.required, `${name}: required`);
+    }
+    for (let number = 0; number < CLIENTS; number++)
+      for (let at = 0; at < PATHS.length; at++)
+        for (const key of [1, 2]) {
+          const name = this.keyOf({ client: number, path: at, key });
+          const there = this.world.lease(this.at(number), name) !== undefined;
+          assert.equal(there, this.leaseOf(number, name) !== undefined, name);
+        }
+    for (const handle of this.handles)
+      assert.equal(machine.handle(guid(handle.id))?.connected, handle.connected, handle.id);
+  }
+}
+
+function byNumber(a: number | null | undefined, b: number | null | undefined): number {
+  return (a ?? 0) - (b ?? 0);
+}
+
+/** SEED and RUNS replay and lengthen. */
+const seed = Number(process.env["SEED"] ?? 20_261_122);
+const numRuns = Number(process.env["RUNS"] ?? 300);
+
+describe(`leases against a sequential model (SEED=${seed})`, function () {
+  this.timeout(600_000);
+
+  it("random programs with breaks, acknowledgements, absences, failovers and restarts", () => {
+    fc.assert(
+      fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) => new Runner().run(steps)),
+      { seed, numRuns },
+    );
+  });
+});
