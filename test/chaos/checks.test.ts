@@ -57,6 +57,27 @@ describe("checks of a chaos run", () => {
     assert.match(await violations([...turn(1, 0, 0), ...turn(2, 100, 1)]), /holds 1; 2 increments/);
   });
 
+  it("sees a file that two clients have open although each asked for it alone", async () => {
+    const alone = (client: number, at: number): OpRecord[] => [
+      op(client, "open", "alone-0", at, at + 10),
+      op(client, "close", "alone-0", at + 20, at + 30),
+    ];
+    const refused: OpRecord = {
+      ...op(2, "open", "alone-0", 12, 15),
+      outcome: "refused",
+      code: "SHARING_VIOLATION",
+    };
+    assert.equal(await violations([...alone(1, 0), refused, ...alone(2, 100)]), "");
+    assert.match(
+      await violations([...alone(1, 0), ...alone(2, 5)]),
+      /open held twice.*opens of alone-0 are not linearizable/s,
+    );
+    assert.match(
+      await violations([...alone(1, 0), { ...refused, callUs: 50, returnUs: 60 }]),
+      /not linearizable/,
+    );
+  });
+
   it("leaves the outcome open where the client does not know it", async () => {
     const [lock, increment, unlock] = turn(1, 0, 0) as [OpRecord, OpRecord, OpRecord];
     const unknown: OpRecord = { ...increment, outcome: "unknown" };

@@ -7,9 +7,11 @@ import { stringify } from "yaml";
 import { command } from "./command.js";
 import { createDisk, type TestDisk } from "./disks.js";
 import { addressOf, TestNetwork } from "./network.js";
+import type { NodeRow } from "./records.js";
 
 const CLIENT_HOST = "c";
 const BIN = join(process.cwd(), "bin", "holdfast.js");
+const PROBE = join(process.cwd(), "dist", "test", "chaos", "probe.js");
 
 /** One node of the test: a host, a disk, a process. */
 export interface ChaosNode {
@@ -29,6 +31,8 @@ export class ChaosCluster {
   readonly network: TestNetwork;
   readonly nodes: readonly ChaosNode[];
   readonly share: TestDisk;
+  /** What a fault saw that must not be: each is a violation. */
+  readonly findings: string[] = [];
 
   private constructor(folder: string, network: TestNetwork, nodes: readonly ChaosNode[], share: TestDisk) {
     this.folder = folder;
@@ -137,29 +141,20 @@ export class ChaosCluster {
     return spawn("ip", line, { stdio: ["pipe", "pipe", "inherit"] });
   }
 
-  /** Runs a CLI command in the clients' host; answers its exit code and output, whatever they are. */
-  async cli(args: readonly string[]): Promise<string> {
-    const endpoints = ["--endpoints", this.endpoints.join(",")];
-    const line = [...this.network.inHost(CLIENT_HOST), process.execPath, BIN, ...args, ...endpoints];
+  /** Every node that answers, asked from the clients' host. */
+  async probe(): Promise<NodeRow[]> {
+    const line = [...this.network.inHost(CLIENT_HOST), process.execPath, PROBE, ...this.endpoints];
     try {
-      return await command("ip", line, 15_000);
-    } catch (error) {
-      return error instanceof Error ? error.message : String(error);
+      return JSON.parse(await command("ip", line, 15_000)) as NodeRow[];
+    } catch {
+      return [];
     }
   }
 
-  /** Who leads, as the nodes that answer say; null while nobody does. */
-  async leader(): Promise<string | null> {
-    const text = await this.cli(["status", "-o", "json"]);
-    const start = text.indexOf("{");
-    if (start < 0) return null;
-    try {
-      const items =
-        (JSON.parse(text.slice(start)) as { items?: { node: string; role: string }[] }).items ?? [];
-      return items.find((item) => item.role === "leader")?.node ?? null;
-    } catch {
-      return null;
-    }
+  /** Who leads, as the nodes that answer say: the one of the highest term; null while nobody does. */
+  async leader(): Promise<NodeRow | null> {
+    const leaders = (await this.probe()).filter((row) => row.role === "leader");
+    return leaders.sort((a, b) => b.term - a.term)[0] ?? null;
   }
 
   /** Cuts a node off from all others, or heals it. */
@@ -186,6 +181,7 @@ export class ChaosCluster {
 
   /** Ends everything and removes hosts, disks and files. */
   async close(keepFiles: boolean): Promise<void> {
+    await this.share.thaw();
     for (const node of this.nodes) {
       await node.disk.thaw();
       await this.end(node, "SIGKILL");

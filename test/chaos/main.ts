@@ -1,7 +1,7 @@
 /**
  * `make chaos`: three nodes on hosts of their own, clients that do real work, faults drawn by a seed, and then the
  * checks. Environment: SECONDS_MAX (default 180), SEED, JSON (file for the figures), FAULTS (names, comma-separated),
- * KEEP=1 (leave files and logs for a look).
+ * KEEP=1 (leave files and logs for a look). Bounded: SECONDS_MAX, and at most four minutes for start, end and checks.
  */
 import { createInterface } from "node:readline";
 import { writeFileSync } from "node:fs";
@@ -10,13 +10,16 @@ import { Prng } from "../../src/runtime/prng.js";
 import { checkRun, type Verdict } from "./checks.js";
 import { ChaosCluster, type ChaosNode } from "./cluster.js";
 import { FAULTS, type Fault } from "./faults.js";
-import type { OpRecord, WorkloadLine } from "./records.js";
+import type { NodeRow, OpRecord, WorkloadLine } from "./records.js";
 
 const seconds = Number(process.env["SECONDS_MAX"] || 180);
 const seed = Number(process.env["SEED"] || Math.floor(performance.timeOrigin) % 1_000_000);
 const wanted = process.env["FAULTS"]?.split(",") ?? FAULTS.map((fault) => fault.name);
 const CLIENTS = 6;
 const SETTLE_MS_MAX = 90_000;
+/** Without faults nobody may be elected for so long. */
+const STABLE_MS = 5_000;
+const LEADER_WITHIN_MS = 60_000;
 
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
@@ -63,24 +66,46 @@ class Workload {
   }
 }
 
-async function untilLeader(cluster: ChaosCluster, timeoutMs: number): Promise<string> {
-  const end = performance.now() + timeoutMs;
+async function untilLeader(cluster: ChaosCluster): Promise<NodeRow> {
+  const end = performance.now() + LEADER_WITHIN_MS;
   while (performance.now() < end) {
     const leader = await cluster.leader();
     if (leader !== null) return leader;
     await pause(200);
   }
-  throw new Error(`no leader within ${timeoutMs} ms`);
+  throw new Error(`no leader within ${LEADER_WITHIN_MS} ms`);
+}
+
+/** Once nothing disturbs it any more, the cluster keeps its leader, and every node knows it. */
+async function checkStable(cluster: ChaosCluster, violations: string[]): Promise<void> {
+  const before = await untilLeader(cluster);
+  await pause(STABLE_MS);
+  const rows = await cluster.probe();
+  const after = rows.find((row) => row.role === "leader");
+  if (after === undefined || after.node !== before.node || after.term !== before.term)
+    violations.push(
+      `the leader changed without a fault: ${before.node} in term ${before.term}, then ${after?.node ?? "nobody"} in term ${after?.term ?? 0}`,
+    );
+  for (const node of cluster.nodes)
+    if (!rows.some((row) => row.node === node.name && row.term === before.term))
+      violations.push(`${node.name} is not with the others after the faults`);
 }
 
 async function victimOf(fault: Fault, cluster: ChaosCluster, random: Prng): Promise<ChaosNode> {
-  if (fault.aims === "leader") return cluster.node(await untilLeader(cluster, 30_000));
+  if (fault.aims === "leader") return cluster.node((await untilLeader(cluster)).node);
   return cluster.nodes[random.below(cluster.nodes.length)] as ChaosNode;
+}
+
+/** False, and loudly so, for a fault that this machine cannot do. */
+function isPossible(fault: Fault): boolean {
+  const why = fault.unavailable?.() ?? null;
+  if (why !== null) say(`SKIPPED: ${fault.name}: ${why}`);
+  return why === null;
 }
 
 async function injectFaults(cluster: ChaosCluster, counts: Map<string, number>): Promise<void> {
   const random = Prng.fromSeed(seed);
-  const faults = FAULTS.filter((fault) => wanted.includes(fault.name));
+  const faults = FAULTS.filter((fault) => wanted.includes(fault.name) && isPossible(fault));
   const end = performance.now() + seconds * 1000;
   for (let round = 0; performance.now() < end; round++) {
     // Every kind once, then by chance: a short run shall not leave a kind out by bad luck.
@@ -94,10 +119,13 @@ async function injectFaults(cluster: ChaosCluster, counts: Map<string, number>):
         say(
           `${clock()}  ${node.name} had ended by itself with code ${node.exits.at(-1)?.code}; started again`,
         );
+        cluster.findings.push(
+          `${node.name} ended by itself with code ${node.exits.at(-1)?.code} during ${fault.name}`,
+        );
         cluster.start(node);
       }
     }
-    await untilLeader(cluster, 30_000);
+    await untilLeader(cluster);
     await pause(500 + random.below(2_000));
   }
 }
@@ -123,17 +151,28 @@ function summarise(
   for (const violation of verdict.violations) say(`VIOLATION  ${violation}`);
 }
 
+/** A run that is cut off leaves no hosts, mounts or processes behind. Answers what ends the watching. */
+function onSignals(cluster: ChaosCluster): () => void {
+  const end = (signal: NodeJS.Signals): void => {
+    say(`${signal}: cleaning up`);
+    void cluster.close(false).finally(() => process.exit(1));
+  };
+  process.once("SIGINT", end).once("SIGTERM", end);
+  return () => process.off("SIGINT", end).off("SIGTERM", end);
+}
+
 async function main(): Promise<number> {
   say(`chaos: seed ${seed}, ${seconds} s; replay the same faults with SEED=${seed}`);
   const cluster = await ChaosCluster.create(String(process.pid % 10_000), {});
+  const stop = onSignals(cluster);
   if (!cluster.network.hasNetem)
-    say("this kernel has no netem: random loss and delay of packets are left out");
+    say("this kernel has no netem: packets are lost by a filter and delayed by a token bucket");
   const counts = new Map<string, number>();
   let verdict: Verdict = { violations: [], figures: {} };
   let workload: Workload | null = null;
   try {
     for (const node of cluster.nodes) cluster.start(node);
-    await untilLeader(cluster, 30_000);
+    await untilLeader(cluster);
     workload = new Workload(cluster);
     await workload.ready;
     await injectFaults(cluster, counts);
@@ -142,9 +181,14 @@ async function main(): Promise<number> {
     const finished = await Promise.race([workload.finished, pause(SETTLE_MS_MAX).then(() => false)]);
     verdict = await checkRun(workload.history, cluster.share.mountPoint);
     if (!finished) verdict.violations.push("not every client finished");
-    for (const failure of workload.failures) verdict.violations.push(failure);
+    verdict.violations.push(...workload.failures, ...cluster.findings);
+    await checkStable(cluster, verdict.violations);
     summarise(verdict, counts, workload.history);
+  } catch (error) {
+    verdict.violations.push(`the run broke off: ${error instanceof Error ? error.message : String(error)}`);
+    summarise(verdict, counts, workload?.history ?? []);
   } finally {
+    stop();
     workload?.kill();
     const keep =
       process.env["KEEP"] === "1" || (verdict.violations.length > 0 && process.env["KEEP"] !== "0");

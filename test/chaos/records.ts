@@ -29,6 +29,16 @@ export type WorkloadLine =
   | { readonly type: "finished"; readonly clients: number }
   | { readonly type: "failed"; readonly client: number; readonly message: string };
 
+/** One node as the probe found it. */
+export interface NodeRow {
+  readonly node: string;
+  readonly role: string;
+  readonly term: number;
+  readonly clusterTimeMs: number;
+  /** When it answered, on the clock of the machine. */
+  readonly atMs: number;
+}
+
 /** What one workload process is told. */
 export interface WorkloadOptions {
   readonly nodes: readonly string[];

@@ -51,11 +51,12 @@ class Actor {
 
   async run(): Promise<void> {
     while (!finishing) {
-      const dice = this.#random.below(10);
+      const dice = this.#random.below(12);
       if (dice < 5) await this.#incrementUnderLock(this.#random.below(options.counters));
       else if (dice < 8) await this.#append();
       else if (dice < 9) await this.#claim(this.#random.below(200));
-      else await this.#publish();
+      else if (dice < 10) await this.#publish();
+      else await this.#openAlone(this.#random.below(options.counters));
     }
     for (const handle of [...this.#counters, this.#journal]) await handle.close();
     await this.#session.close();
@@ -88,6 +89,27 @@ class Actor {
     const sequence = this.#appended++;
     await this.#op({ op: "append", target: `journal-${this.#client}`, value: sequence }, async () => {
       await this.#journal.append(Buffer.from(journalRecord(this.#client, sequence)));
+      return {};
+    });
+  }
+
+  /** Opens a file so that nobody else may have it open, and closes it again: share modes, as a lock. */
+  async #openAlone(n: number): Promise<void> {
+    const target = `alone-${n}`;
+    const file = `${options.share}:/${target}`;
+    const alone = { read: false, write: false, delete: false };
+    let handle: Handle | null = null;
+    const got = await this.#op({ op: "open", target }, async () => {
+      handle = await this.#session.open(file, {
+        disposition: "open-if",
+        access: "read-write",
+        shareMode: alone,
+      });
+      return {};
+    });
+    if (got === null || handle === null) return;
+    await this.#op({ op: "close", target }, async () => {
+      await (handle as Handle).close();
       return {};
     });
   }
