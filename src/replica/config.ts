@@ -27,6 +27,8 @@ export interface ReplicaConfig {
   readonly inflightBytesMax: number;
   /** A forwarded proposal without answer is sent again after this time, under the same number. */
   readonly forwardRetryMs: number;
+  /** A commit index that has no append to travel with waits this long for one; zero: it goes alone at once. */
+  readonly commitHoldMs: number;
   /** Longest time that applying may hold the event loop in one go. */
   readonly applyBudgetMs: number;
   /** State records are written at most this often, unless `stateWriteEntries` were applied before. */
@@ -68,6 +70,7 @@ export const replicaDefaults: Omit<
   inflightMessagesMax: 256,
   inflightBytesMax: 16 * 1024 * 1024,
   forwardRetryMs: 300,
+  commitHoldMs: 2,
   applyBudgetMs: 8,
   stateWriteIntervalMs: 20,
   stateWriteEntries: 1_000,

@@ -2,6 +2,7 @@ import type { Message, RaftId } from "../raft/index.js";
 import { MessageKind } from "../raft/index.js";
 import type { Transport } from "../transport/api.js";
 import type { v1 } from "../wire/index.js";
+import type { CommitHold } from "./commit-hold.js";
 import { messageToWire } from "./raft-codec.js";
 
 /** A frame is closed when it holds about this much, far below what a peer accepts. */
@@ -9,9 +10,18 @@ const FRAME_BYTES = 256 * 1024;
 
 /** Collects the core's messages of one turn into one frame a peer (or a few, when they are large). */
 export class Outbox {
-  constructor(private readonly transport: () => Transport) {}
+  constructor(
+    private readonly transport: () => Transport,
+    private readonly hold: Pick<CommitHold, "sift"> | null = null,
+  ) {}
 
+  /** Sends what may leave now; a commit index that goes alone may be kept back for the next append. */
   send(messages: readonly Message[]): void {
+    this.post(this.hold?.sift(messages) ?? messages);
+  }
+
+  /** Sends them without holding any back. */
+  post(messages: readonly Message[]): void {
     if (messages.length === 0) return;
     const frames = new Map<RaftId, { messages: v1.IRaftMessage[]; bytes: number }>();
     for (let i = 0; i < messages.length; i++) {

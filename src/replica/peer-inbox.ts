@@ -16,6 +16,8 @@ export interface InboxHost {
   disconnected(peer: RaftId): void;
   snapshot(from: RaftId, first: v1.ISnapshotChunk): SnapshotSink | null;
   schedule(): void;
+  /** As `schedule`, for what should not wait for what else this phase of the loop may bring. */
+  turnNow(): void;
 }
 
 /** Takes what the links bring and hands it to whom it concerns; knows which links are up. */
@@ -37,7 +39,8 @@ export class PeerInbox implements PeerEvents {
       else if (frame.forwardRefused) host.forwardRefused(frame.forwardRefused);
       else host.other(from, frame);
     }
-    host.schedule();
+    // A frame is all that its sender had; the leader waits for what becomes of it, or callers for what it commits.
+    host.turnNow();
   }
 
   private batch(from: RaftId, batch: v1.IRaftBatch): void {

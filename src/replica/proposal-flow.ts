@@ -53,6 +53,8 @@ export class ProposalFlow {
   private heldUntilMs = -Infinity;
   /** The last entry that this leadership has appended for somebody. */
   private lastIndex: Index = 0;
+  /** The last one for each member that passed a command on. */
+  private readonly lastPassed = new Map<RaftId, Index>();
 
   constructor(private readonly host: FlowHost) {}
 
@@ -81,6 +83,11 @@ export class ProposalFlow {
     return this.host.book.waiting + this.incoming.length < underWay;
   }
 
+  /** The last entry of this leadership that holds a command which this member passed on; zero: none. */
+  passedBy(member: RaftId): Index {
+    return this.lastPassed.get(member) ?? 0;
+  }
+
   private append(term: Term, nowMs: number): void {
     const { book } = this.host;
     const own = this.dropGrowth(book.takeWaiting());
@@ -93,6 +100,8 @@ export class ProposalFlow {
       const result = this.host.raft.propose(this.encode(own, passed, at, end, stamp));
       if (!result.ok) break;
       this.lastIndex = result.index + (end - at) - 1;
+      for (let i = Math.max(at, own.length); i < end; i++)
+        this.lastPassed.set((passed[i - own.length] as Incoming).from, result.index + i - at);
       book.markSent(own.slice(at, Math.min(end, own.length)), term, nowMs);
       at = end;
     }
@@ -218,6 +227,7 @@ export class ProposalFlow {
     const waiting = this.incoming;
     this.incoming = [];
     this.lastIndex = 0;
+    this.lastPassed.clear();
     this.filter.reset();
     this.heldUntilMs = -Infinity;
     this.refuse(oldTerm, waiting, null);

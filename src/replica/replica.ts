@@ -17,6 +17,7 @@ import { v1 } from "../wire/index.js";
 import type { LeaderInfo, MemberChange, ProposeOptions, Replica, ReplicaStatus } from "./api.js";
 import { type ApplyHost, applyEntry } from "./apply.js";
 import { ApplyQueue } from "./apply-queue.js";
+import { CommitHold } from "./commit-hold.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
 import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
@@ -82,6 +83,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private role: LeaderInfo = { isLeader: false, term: 0, leaderId: 0, ready: false };
   private readonly election = new ElectionCause();
   private turnDue = false;
+  private turnSoon = false;
   private readsHeld = false;
   private ticks = 0;
   private stopping = false;
@@ -115,12 +117,23 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       disconnected: (peer) => this.peerLost(peer),
       snapshot: (from, first) => (this.stopping ? null : this.receiver.begin(from, first)),
       schedule: () => this.schedule(),
+      turnNow: () => this.turnNow(),
     });
-    this.outbox = new Outbox(() => this.transport);
+    this.outbox = new Outbox(
+      () => this.transport,
+      new CommitHold({
+        clock: this.clock,
+        scheduler: runtime.scheduler,
+        holdMs: config.commitHoldMs,
+        passedBy: (peer) => this.flow.passedBy(peer),
+        release: (messages) => this.releaseHeld(messages),
+      }),
+    );
     this.writes = new WriteOrder(
       storage,
       (batch) => this.batchDurable(batch),
       (error) => this.fail(error),
+      (run) => runtime.scheduler.soon(() => (this.dead === null ? run() : undefined)),
     );
     this.flow = new ProposalFlow({
       config,
@@ -229,6 +242,16 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     });
   }
 
+  /** A turn at the end of what runs now: for news that is complete and that somebody waits for. */
+  private turnNow(): void {
+    if (this.turnSoon || this.dead !== null) return;
+    this.turnSoon = true;
+    queueMicrotask(() => {
+      this.turnSoon = false;
+      if (this.dead === null) this.turn();
+    });
+  }
+
   /** Everything that came in since the last turn has one effect batch, one disk batch and one flush. */
   private turn(): void {
     this.flow.flush();
@@ -251,7 +274,8 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     if (effects.role !== null) this.roleChanged(effects.role);
     this.outbox.send(effects.messages);
     this.queue.push(effects.committed);
-    if (effects.persist !== null) this.persist(effects.persist);
+    if (effects.persist !== null)
+      this.persist(effects.persist, this.role.isLeader && effects.messages.length > 0);
     for (const { to, meta, message } of effects.snapshotTo) this.sender.send(to, meta, message);
     for (const { request, index } of effects.reads) this.reads.ready(request, index, this.position.index);
     for (const { request } of effects.failedReads) {
@@ -263,7 +287,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     return effects.messages.length > 0;
   }
 
-  private persist(batch: PersistBatch): void {
+  private persist(batch: PersistBatch, afterSending: boolean): void {
     if (batch.snapshot !== null) {
       this.installer.accept(batch.snapshot.index, batch.seq);
       // From here on the old state must neither be written nor applied to: its disk belongs to the new one.
@@ -271,15 +295,25 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.queue.dropThrough(batch.snapshot.index);
       this.writer.suspend();
     }
-    this.writes.write(batch);
+    this.writes.write(batch, afterSending && batch.after.length === 0);
   }
 
   private batchDurable(batch: PersistBatch): void {
     if (this.dead !== null) return;
     this.installer.durable(batch.seq);
     this.raft.persisted(batch.seq);
-    this.outbox.send(batch.after);
+    if (batch.after.length > 0) {
+      // Others wait for these acknowledgements; what else the turn brings does not make them any better.
+      this.outbox.send(batch.after);
+      this.transport.flush();
+    }
     this.schedule();
+  }
+
+  private releaseHeld(messages: readonly Message[]): void {
+    if (this.dead !== null) return;
+    this.outbox.post(messages);
+    this.transport.flush();
   }
 
   private applySlice(): boolean {

@@ -18,7 +18,7 @@ export interface PeerTarget {
 
 /** What a transport tells its owner. */
 export interface PeerEvents {
-  /** Frames of one turn of the loop from one peer, in order. */
+  /** Frames from one peer, in order. What comes in one turn of the loop should be acted on once, at its end. */
   onFrames(from: number, frames: readonly v1.IPeerFrame[]): void;
   onConnected(peer: number): void;
   /** The link broke; the transport dials again by itself, backing off to well below an election timeout (lesson L8). */

@@ -26,11 +26,9 @@ export class IncomingLink {
   readonly #self: SelfIdentity;
   readonly #admit: AdmitPeer;
   readonly #prove: ProvePeer;
-  readonly #scheduler: Scheduler;
   readonly #events: IncomingEvents;
   readonly #helloTimer: Timer;
   #from: number | null = null;
-  #turn: v1.IPeerFrame[] = [];
   #ended = false;
 
   constructor(
@@ -46,15 +44,12 @@ export class IncomingLink {
     this.#self = self;
     this.#admit = admit;
     this.#prove = prove;
-    this.#scheduler = scheduler;
     this.#events = events;
     this.#helloTimer = scheduler.after(helloTimeoutMs, () =>
       this.end(new HoldfastError(ErrorCode.DEADLINE_EXCEEDED, `no hello within ${helloTimeoutMs} ms`)),
     );
     call.on("data", (frame: v1.IPeerFrame) => this.#frame(frame));
     call.on("end", () => {
-      // A peer that stops says its last words and ends the stream in good order: they count.
-      this.#deliver();
       this.end(this.#from === null ? NO_HELLO : null);
     });
     call.on("cancelled", () => this.end(null));
@@ -66,7 +61,6 @@ export class IncomingLink {
     if (this.#ended) return;
     this.#ended = true;
     this.#helloTimer.cancel();
-    this.#turn = [];
     if (reason === null) this.#call.end();
     else this.#call.emit("error", toServiceError(reason));
     this.#events.onEnded(this, this.#from);
@@ -83,9 +77,7 @@ export class IncomingLink {
       this.end(new HoldfastError(ErrorCode.INVALID_ARGUMENT, `malformed frame: ${wrong}`));
       return;
     }
-    this.#turn.push(frame);
-    // Frames that one read of the socket brought are one turn for the core: one disk batch, one flush.
-    if (this.#turn.length === 1) this.#scheduler.soon(() => this.#deliver());
+    this.#events.onFrames(this.#from, [frame]);
   }
 
   #hello(frame: v1.IPeerFrame): void {
@@ -114,13 +106,6 @@ export class IncomingLink {
       return frame.forward.proposals?.every(isForwarded) ? null : "a forwarded proposal without a command";
     if (frame.forwardRefused || frame.leaseRevoked) return null;
     return frame.hello ? "a second hello" : "an empty frame";
-  }
-
-  #deliver(): void {
-    if (this.#ended || this.#from === null || this.#turn.length === 0) return;
-    const frames = this.#turn;
-    this.#turn = [];
-    this.#events.onFrames(this.#from, frames);
   }
 }
 

@@ -1,0 +1,86 @@
+import assert from "node:assert/strict";
+import { Entry, EntryKind, Message, MessageKind, type RaftId } from "../../src/raft/index.js";
+import { CommitHold } from "../../src/replica/commit-hold.js";
+import { World } from "./world.js";
+
+const HOLD_MS = 2;
+
+function append(to: RaftId, commit: number, entries = 0, term = 3): Message {
+  const message = new Message(MessageKind.Append, 1, to, term);
+  message.commit = commit;
+  message.entries = Array.from(
+    { length: entries },
+    (_, i) => new Entry(term, i + 1, EntryKind.Normal, new Uint8Array(1)),
+  );
+  return message;
+}
+
+function start(passedBy: (peer: RaftId) => number = () => 0) {
+  const world = new World(1);
+  const released: Message[] = [];
+  const hold = new CommitHold({
+    clock: world.clock,
+    scheduler: world.scheduler,
+    holdMs: HOLD_MS,
+    passedBy,
+    release: (messages) => void released.push(...messages),
+  });
+  return { world, hold, released };
+}
+
+describe("commit hold", () => {
+  it("keeps a lone commit index for the next append, which has it anyway", async () => {
+    const { world, hold, released } = start();
+    assert.deepEqual(hold.sift([append(2, 5), append(3, 5)]), []);
+    const next = [append(2, 5, 1), append(3, 5, 1)];
+    assert.deepEqual(hold.sift(next), next);
+    await world.pass(10 * HOLD_MS);
+    assert.deepEqual(released, []);
+  });
+
+  it("sends the newest alone after its time when no append comes", async () => {
+    const { world, hold, released } = start();
+    hold.sift([append(2, 5)]);
+    await world.pass(HOLD_MS / 2);
+    hold.sift([append(2, 6)]);
+    await world.pass(HOLD_MS);
+    assert.deepEqual(
+      released.map(({ to, commit }) => [to, commit]),
+      [[2, 6]],
+    );
+    await world.pass(10 * HOLD_MS);
+    assert.equal(released.length, 1);
+  });
+
+  it("sends at once to a peer whose own command may be committed with it", () => {
+    const { hold } = start((peer) => (peer === 3 ? 5 : 0));
+    const messages = [append(2, 5), append(3, 5)];
+    assert.deepEqual(hold.sift(messages), [messages[1]]);
+    assert.deepEqual(hold.sift([append(3, 6)]), [], "it knows of its command by now");
+  });
+
+  it("lets the commit index go before the answer to a read", () => {
+    const { hold } = start();
+    const commit = append(2, 5);
+    const answer = new Message(MessageKind.ReadIndexResponse, 1, 2, 3);
+    assert.deepEqual(hold.sift([commit]), []);
+    assert.deepEqual(hold.sift([answer]), [commit, answer]);
+  });
+
+  it("keeps nothing that tells no new commit index, and nothing of an earlier term", async () => {
+    const { world, hold, released } = start();
+    const probe = append(2, 0);
+    assert.deepEqual(hold.sift([probe]), [probe]);
+    hold.sift([append(2, 5)]);
+    const first = append(3, 5, 1, 4);
+    assert.deepEqual(hold.sift([first]), [first]);
+    await world.pass(10 * HOLD_MS);
+    assert.deepEqual(released, []);
+  });
+
+  it("leaves everything else as it is", () => {
+    const { hold } = start();
+    const messages = [append(2, 5, 2), new Message(MessageKind.Heartbeat, 1, 2, 3), append(3, 5, 1)];
+    assert.equal(hold.sift(messages), messages);
+  });
+});
