@@ -6,8 +6,8 @@ import { readU64, writeU64 } from "./bytes.js";
 
 const FILE = "SYNCED";
 const BYTES = 12;
-/** How far the witness may lag behind: written after every sync it would cost a twentieth of a busy node's CPU. */
-const LAG_MS = 5;
+/** How far the witness may lag behind: written after every sync, or every 5 ms, it cost a twentieth of a node's CPU. */
+const LAG_MS = 25;
 
 /**
  * Remembers beside the database how many synced batches it has acknowledged.
@@ -15,7 +15,7 @@ const LAG_MS = 5;
  * RocksDB replays its write-ahead log up to the first damaged record and goes on without the rest; it does not notice
  * a deleted log file at all. Both would silently take back acknowledged writes: votes, entries that a quorum counted
  * on. The witness is written soon after an acknowledged sync, without a sync of its own: after a crash of the process it
- * lags a few milliseconds, after a power failure it may be old, it is never too high. So a database behind its witness
+ * lags some 25 ms, after a power failure it may be old, it is never too high. So a database behind its witness
  * has lost data.
  */
 export class SyncWitness {
