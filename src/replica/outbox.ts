@@ -15,9 +15,11 @@ export class Outbox {
     private readonly hold: Pick<CommitHold, "sift"> | null = null,
   ) {}
 
-  /** Sends what may leave now; a commit index that goes alone may be kept back for the next append. */
-  send(messages: readonly Message[]): void {
-    this.post(this.hold?.sift(messages) ?? messages);
+  /** Sends what may leave now; a commit index that goes alone may be kept back for the next append. True: some left. */
+  send(messages: readonly Message[]): boolean {
+    const now = this.hold?.sift(messages) ?? messages;
+    this.post(now);
+    return now.length > 0;
   }
 
   /** Sends them without holding any back. */

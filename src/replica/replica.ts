@@ -1,10 +1,8 @@
 import {
-  type Effects,
   type Entry,
   EntryKind,
   type Index,
   type Message,
-  type PersistBatch,
   type RaftId,
   type RaftMember,
   type RoleChange,
@@ -16,20 +14,16 @@ import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
 import type { LeaderInfo, MemberChange, ProposeOptions, Replica, ReplicaStatus } from "./api.js";
 import { type ApplyHost, applyEntry } from "./apply.js";
-import { ApplyQueue } from "./apply-queue.js";
-import { CommitHold } from "./commit-hold.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
 import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
 import { ElectionCause } from "./election-cause.js";
 import { ElectionHint } from "./election-hint.js";
 import { setGauges } from "./gauges.js";
-import { HeadStart } from "./head-start.js";
 import { Health } from "./health.js";
 import { Leadership } from "./leadership.js";
 import { LeaderDuties } from "./leader-duties.js";
 import { overloaded, problemsOf, waitedFor } from "./problems.js";
-import { Outbox } from "./outbox.js";
 import { PeerInbox } from "./peer-inbox.js";
 import { peerTargets, rankAfter } from "./peers.js";
 import { ProposalFlow } from "./proposal-flow.js";
@@ -41,10 +35,8 @@ import { SnapshotReceiver, type StagedSnapshot } from "./snapshot-receiver.js";
 import { SnapshotSender } from "./snapshot-sender.js";
 import { type AppliedPosition, StateWriter, TermStarts } from "./state-writer.js";
 import { Ticker } from "./ticker.js";
-import { WriteOrder } from "./write-order.js";
+import { TurnLoop } from "./turn-loop.js";
 
-/** Rounds of effects looked at in one turn; what is left waits for the next, so that input is read in between. */
-const ROUNDS_PER_TURN = 4;
 /** How long a stopping member waits for answers to what it has taken. */
 const SETTLE_MS = 500;
 /** Gauges are set this often; counting more often would only cost. */
@@ -64,14 +56,11 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   readonly position: AppliedPosition;
   private stateMachine: StateMachine;
   private readonly transport: Transport;
-  private readonly outbox: Outbox;
-  private readonly writes: WriteOrder;
   private readonly installer: SnapshotInstaller;
   private readonly health: Health;
   private readonly flow: ProposalFlow;
   private readonly reads = new ReadBarriers();
-  private readonly queue = new ApplyQueue();
-  private readonly headStart = new HeadStart();
+  private readonly turns: TurnLoop;
   private readonly writer: StateWriter;
   private readonly sender: SnapshotSender;
   private readonly receiver: SnapshotReceiver;
@@ -82,9 +71,6 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private readonly inbox: PeerInbox;
   private role: LeaderInfo = { isLeader: false, term: 0, leaderId: 0, ready: false };
   private readonly election = new ElectionCause();
-  private turnDue = false;
-  private turnSoon = false;
-  private readsHeld = false;
   private ticks = 0;
   private stopping = false;
   private dead: string | null = null;
@@ -116,25 +102,9 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       other: (from, frame) => this.frameListeners.emit(from, frame),
       disconnected: (peer) => this.peerLost(peer),
       snapshot: (from, first) => (this.stopping ? null : this.receiver.begin(from, first)),
-      schedule: () => this.schedule(),
-      turnNow: () => this.turnNow(),
+      schedule: () => this.turns.schedule(),
+      turnNow: () => this.turns.scheduleNow(),
     });
-    this.outbox = new Outbox(
-      () => this.transport,
-      new CommitHold({
-        clock: this.clock,
-        scheduler: runtime.scheduler,
-        holdMs: config.commitHoldMs,
-        passedBy: (peer) => this.flow.passedBy(peer),
-        release: (messages) => this.releaseHeld(messages),
-      }),
-    );
-    this.writes = new WriteOrder(
-      storage,
-      (batch) => this.batchDurable(batch),
-      (error) => this.fail(error),
-      (run) => runtime.scheduler.soon(() => (this.dead === null ? run() : undefined)),
-    );
     this.flow = new ProposalFlow({
       config,
       clock: this.clock,
@@ -189,7 +159,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       info: () => this.role,
       state: () => this.stateMachine,
       isConnected: (peer) => this.inbox.isConnected(peer),
-      schedule: () => this.schedule(),
+      schedule: () => this.turns.schedule(),
     });
     this.duties = new LeaderDuties({
       config,
@@ -198,6 +168,25 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       time: this.time,
       machine: () => this.stateMachine,
       propose: (command) => this.propose(command),
+    });
+    this.turns = new TurnLoop({
+      runtime,
+      config,
+      storage,
+      raft: this.raft,
+      position: this.position,
+      reads: this.reads,
+      flow: this.flow,
+      installer: this.installer,
+      writer: this.writer,
+      leadership: this.leadership,
+      transport: () => this.transport,
+      sender: () => this.sender,
+      role: () => this.role,
+      roleChanged: (change) => this.roleChanged(change),
+      apply: (entry) => applyEntry(this, entry),
+      stopped: () => this.dead !== null,
+      fail: (error) => this.fail(error),
     });
     this.transport = deps.createTransport(this.inbox);
     this.sender = new SnapshotSender(
@@ -208,7 +197,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       (to, ok) => {
         if (this.dead !== null) return;
         this.raft.reportSnapshot(to, ok);
-        this.schedule();
+        this.turns.schedule();
       },
     );
     this.ticker = new Ticker(
@@ -228,121 +217,16 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.membersChanged();
     if (this.position.index > 0) this.raft.offerSnapshot({ ...this.position });
     this.ticker.start();
-    this.schedule();
+    this.turns.schedule();
   }
 
-  // ---- the loop of turns -------------------------------------------------------------------------------------------
-
-  private schedule(): void {
-    if (this.turnDue || this.dead !== null) return;
-    this.turnDue = true;
-    this.deps.runtime.scheduler.soon(() => {
-      this.turnDue = false;
-      if (this.dead === null) this.turn();
-    });
-  }
-
-  /** A turn at the end of what runs now: for news that is complete and that somebody waits for. */
-  private turnNow(): void {
-    if (this.turnSoon || this.dead !== null) return;
-    this.turnSoon = true;
-    queueMicrotask(() => {
-      this.turnSoon = false;
-      if (this.dead === null) this.turn();
-    });
-  }
-
-  /** Everything that came in since the last turn has one effect batch, one disk batch and one flush. */
-  private turn(): void {
-    this.flow.flush();
-    this.askReads();
-    let sent = false;
-    for (let round = 0; round < ROUNDS_PER_TURN && this.raft.hasEffects(); round++)
-      sent = this.act(this.raft.drain()) || sent;
-    if (!this.headStart.give(sent && this.role.isLeader, this.queue) && this.applySlice()) {
-      // The end of a round is what gathered commands wait for.
-      this.flow.flush();
-      if (this.raft.hasEffects()) this.act(this.raft.drain());
-    }
-    this.transport.flush();
-    const more = !this.queue.isEmpty && !this.queue.paused;
-    if (more || this.raft.hasEffects()) this.schedule();
-  }
-
-  /** In this order: a new role first, then what must be quick, then the disk, then what may take long. True: it sent messages. */
-  private act(effects: Effects): boolean {
-    if (effects.role !== null) this.roleChanged(effects.role);
-    this.outbox.send(effects.messages);
-    this.queue.push(effects.committed);
-    if (effects.persist !== null)
-      this.persist(effects.persist, this.role.isLeader && effects.messages.length > 0);
-    for (const { to, meta, message } of effects.snapshotTo) this.sender.send(to, meta, message);
-    for (const { request, index } of effects.reads) this.reads.ready(request, index, this.position.index);
-    for (const { request } of effects.failedReads) {
-      this.reads.failed(request);
-      this.readsHeld = true;
-    }
-    if (effects.transferEnded !== null)
-      this.leadership.transferEnded(effects.transferEnded.target, effects.transferEnded.reason);
-    return effects.messages.length > 0;
-  }
-
-  private persist(batch: PersistBatch, afterSending: boolean): void {
-    if (batch.snapshot !== null) {
-      this.installer.accept(batch.snapshot.index, batch.seq);
-      // From here on the old state must neither be written nor applied to: its disk belongs to the new one.
-      this.queue.paused = true;
-      this.queue.dropThrough(batch.snapshot.index);
-      this.writer.suspend();
-    }
-    this.writes.write(batch, afterSending && batch.after.length === 0);
-  }
-
-  private batchDurable(batch: PersistBatch): void {
-    if (this.dead !== null) return;
-    this.installer.durable(batch.seq);
-    this.raft.persisted(batch.seq);
-    if (batch.after.length > 0) {
-      // Others wait for these acknowledgements; what else the turn brings does not make them any better.
-      this.outbox.send(batch.after);
-      this.transport.flush();
-    }
-    this.schedule();
-  }
-
-  private releaseHeld(messages: readonly Message[]): void {
-    if (this.dead !== null) return;
-    this.outbox.post(messages);
-    this.transport.flush();
-  }
-
-  private applySlice(): boolean {
-    const beganMs = this.clock.monotonicMs();
-    const count = this.queue.run(
-      (entry) => applyEntry(this, entry),
-      () => this.clock.monotonicMs(),
-      this.config.applyBudgetMs,
-    );
-    if (count === 0) return false;
-    this.deps.runtime.meter.count("entries_applied", count);
-    this.raft.applied(this.position.index);
-    this.reads.applied(this.position.index);
-    // After a long slice (a takeover of thousands of sessions) answers leave first; the next slice or tick writes.
-    if (this.clock.monotonicMs() - beganMs <= this.config.applyBudgetMs) this.writer.maybeWrite();
-    return true;
-  }
-
-  private askReads(): void {
-    if (!this.reads.hasNew || this.readsHeld) return;
-    if (this.role.leaderId === 0) return;
-    this.raft.readIndex(this.reads.startRound());
-  }
+  // ---- time ---------------------------------------------------------------------------------------------------------
 
   private tick(): void {
     if (this.dead !== null) return;
     const now = this.clock.monotonicMs();
     this.raft.tick();
-    this.readsHeld = false;
+    this.turns.retryReads();
     this.book.expire(now, () => waitedFor(this.role, "the command was not passed on to a leader in time"));
     this.reads.expire(now, () =>
       HoldfastError.fromDetail(waitedFor(this.role, "the read was not confirmed in time")),
@@ -357,7 +241,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     if (this.role.ready && !this.stopping) this.duties.tick();
     if (++this.ticks % TICKS_PER_MEASURE === 0)
       setGauges(this.deps.runtime.meter, this.status(), this.role, this.reads.size);
-    this.schedule();
+    this.turns.schedule();
   }
 
   private stalled(lateMs: number): void {
@@ -380,7 +264,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.sender.cancelAll();
     }
     this.noteCause(change);
-    this.readsHeld = false;
+    this.turns.retryReads();
     this.leadership.leaderChanged(this.role);
     if (
       this.role.leaderId !== before.leaderId ||
@@ -390,7 +274,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.log.info({ ...this.role, role: change.role, cause: this.election.text }, "role changed");
       this.roleListeners.emit(this.role);
     }
-    this.schedule();
+    this.turns.schedule();
   }
 
   private noteCause(change: RoleChange): void {
@@ -402,7 +286,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     if (this.dead !== null || this.stopping) return;
     this.election.campaigns(cause);
     this.raft.campaign();
-    this.schedule();
+    this.turns.schedule();
   }
 
   /** An entry of the own term is applied: the log before it is known, so is the time. */
@@ -414,7 +298,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.role = { ...this.role, ready: true };
     this.time.startLeading(this.clock.monotonicMs());
     this.roleListeners.emit(this.role);
-    this.schedule();
+    this.turns.schedule();
   }
 
   private stepAside(reason: string): void {
@@ -442,10 +326,9 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     if (this.dead !== null) return snapshot.settle(false);
     this.installer.offer(snapshot);
     this.raft.step(message);
-    for (let round = 0; round < ROUNDS_PER_TURN && this.raft.hasEffects(); round++)
-      this.act(this.raft.drain());
+    this.turns.actAll();
     this.installer.withdraw(snapshot);
-    this.schedule();
+    this.turns.schedule();
   }
 
   private useSnapshot(machine: StateMachine, snapshot: StagedSnapshot): void {
@@ -456,14 +339,14 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.time.reset((machine.cluster().clusterTimeMs as number | null | undefined) ?? 0);
     this.writer.installed(index);
     this.raft.offerSnapshot({ ...this.position });
-    this.queue.paused = false;
+    this.turns.resumeApplying();
     this.book.skipped(outcomeUnknown("this member caught up by a snapshot"));
     this.membersChanged();
     this.log.info({ index, term }, "state replaced by a snapshot");
     this.resyncListeners.emit(index);
     this.reads.applied(index);
     snapshot.settle(true);
-    this.schedule();
+    this.turns.schedule();
   }
 
   // ---- for the code above ------------------------------------------------------------------------------------------
@@ -482,7 +365,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       this.deps.runtime.meter.count("proposals_overloaded");
       return done({ error: overloaded(this.config.name, this.book.size) });
     }
-    this.schedule();
+    this.turns.schedule();
   }
 
   private refusal(): v1.IErrorDetail | null {
@@ -494,7 +377,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     const refusal = this.refusal();
     if (refusal !== null) return Promise.reject(HoldfastError.fromDetail(refusal));
     const read = this.reads.add(deadlineMs);
-    this.schedule();
+    this.turns.schedule();
     return read;
   }
 
@@ -521,7 +404,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   sendToPeer(to: RaftId, frame: v1.IPeerFrame): void {
     if (this.dead !== null) return;
     this.transport.send(to, frame);
-    this.schedule();
+    this.turns.schedule();
   }
 
   leader(): LeaderInfo {

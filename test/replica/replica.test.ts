@@ -29,7 +29,7 @@ describe("replica", () => {
   });
 
   it("tells the others of a commit before it applies it, and applies it all the same when they are deaf", async () => {
-    const cluster = await TestCluster.of(3, SEED);
+    const cluster = await TestCluster.of(3, SEED, { commitHoldMs: 0 });
     const leader = await cluster.ready();
     const { network, world } = cluster;
     let appliedWhenTold = -1;
