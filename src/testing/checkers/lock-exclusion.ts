@@ -6,7 +6,8 @@ export interface Range {
   readonly end: number;
 }
 
-interface Held extends Range {
+/** A lock that a client was told of. */
+export interface HeldRange extends Range {
   readonly holder: string;
   readonly exclusive: boolean;
 }
@@ -16,7 +17,7 @@ interface Held extends Range {
  * release it (or is told that it lost it), nobody else learns that it holds a conflicting one.
  */
 export class LockExclusion {
-  private readonly files = new Map<string, Held[]>();
+  private readonly files = new Map<string, HeldRange[]>();
 
   /** `holder` was told that it holds the range. */
   granted(file: string, holder: string, range: Range, exclusive: boolean): void {
@@ -52,5 +53,21 @@ export class LockExclusion {
         held.filter((lock) => lock.holder !== holder),
       );
     }
+  }
+
+  /** Locks of others that stop `holder` from reading or writing the range as long as they are held. */
+  against(file: string, holder: string, range: Range, write: boolean): HeldRange[] {
+    return (this.files.get(file) ?? []).filter(
+      (lock) =>
+        lock.holder !== holder &&
+        (lock.exclusive || write) &&
+        lock.start < range.end &&
+        range.start < lock.end,
+    );
+  }
+
+  /** Whether its holder has it still, without having asked to release it meanwhile. */
+  isHeld(file: string, lock: HeldRange): boolean {
+    return (this.files.get(file) ?? []).includes(lock);
   }
 }

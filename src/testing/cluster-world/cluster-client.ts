@@ -184,7 +184,8 @@ export class ClusterClient {
   }
 }
 
-function encode(value: string): Uint8Array {
+/** A record as it lies in a file: its text, padded with zeros. */
+export function encode(value: string): Uint8Array {
   const bytes = new Uint8Array(RECORD_BYTES);
   for (let i = 0; i < value.length; i++) bytes[i] = value.charCodeAt(i);
   return bytes;

@@ -154,7 +154,8 @@ export class ClusterWorld implements ClusterParts {
 
   /** Everything that partitions can come between. */
   places(): number[] {
-    return [...this.nodes.map(({ id }) => id), ...this.clients.map(({ id }) => CLIENT_PLACE + id)];
+    const clients = this.clients.map(({ id }) => CLIENT_PLACE + id);
+    return [...this.nodes.map(({ id }) => id), ...clients, ...this.population.places()];
   }
 
   clientNetwork(client: ClusterClient): ClientNetwork {
@@ -221,6 +222,11 @@ export class ClusterWorld implements ClusterParts {
     if (notice.error) tally.situation("witness ended a registration");
     if (notice.move && (notice.move.epoch ?? 0) > 1) tally.situation("witness told of a move");
     if (notice.changes?.some((change) => !change.available)) tally.situation("witness told of a dead node");
+  }
+
+  /** A node that crashed comes back after a while. */
+  restartLater(node: ClusterNode): void {
+    this.faults.restartLater(node);
   }
 
   noteCrash(node: ClusterNode): void {
@@ -310,6 +316,7 @@ export class ClusterWorld implements ClusterParts {
     await this.serveAll();
     await this.quiesce();
     this.inspectShare();
+    this.population.check();
   }
 
   private heal(): void {

@@ -1,49 +1,109 @@
 import type { ClientNetwork } from "../../client/transport-api.js";
-import { SimClock, SimProcess } from "../sim/index.js";
+import { setCrashHook } from "../../filenode/crash-points.js";
+import { checkLinearizable, rangeLockModel } from "../linearizability/index.js";
+import { SimClock, SimProcess, Violation } from "../sim/index.js";
+import { BurstClient } from "./burst-client.js";
 import type { ClusterWorld } from "./cluster-world.js";
+import { CrashPointFaults } from "./crash-point-faults.js";
+import { LockClient, type LockHistory } from "./lock-client.js";
 import { type Identity, ProtocolClient } from "./protocol-client.js";
 import { WildClient } from "./wild-client.js";
 
-/** Network places of clients that are no library clients, apart from those. */
-const WILD_PLACE = 200;
+/** Network places of these clients, apart from those of `ClusterClient`. */
+const PLACE = 200;
+/** Steps of the search after which a history counts as undecided. */
+const STEPS_MAX = 300_000;
 
-/** The clients of a cluster beside those of the library. */
+interface Member {
+  run(): Promise<void>;
+  stop(): void;
+}
+
+/** The clients of a cluster beside those that measure its liveness: lockers, bursts, and wild ones. */
 export class Population {
-  private readonly wilds: WildClient[] = [];
+  private readonly members: Member[] = [];
+  private readonly locks: LockHistory = [];
+  private nextId = 1;
+  linearizable = 0;
+  gaveUp = 0;
 
   constructor(private readonly world: ClusterWorld) {}
 
   start(): void {
-    const { world } = this;
-    const { seeds } = world.sim;
-    const prng = seeds.stream("population");
-    const wilds = prng.pick([0, 1, 2, 3]);
-    for (let id = 1; id <= wilds; id++) {
-      const own = seeds.stream(`wild ${id}`);
-      const identity = {
-        clientGuid: own.bytes(16),
-        name: `wild ${id}`,
-        timeoutMs: own.pick([1_000, 2_500, 60_000]),
-      };
-      const principal = own.pick(["tester", "other"]);
-      const client = this.protocolClient(id, principal, identity);
-      const wild = new WildClient(id, world, client, own, principal);
-      this.wilds.push(wild);
-      wild.run().catch((error: unknown) => world.fail(error));
-    }
+    const prng = this.world.sim.seeds.stream("population");
+    const [wilds, lockers, bursts] = [prng.pick([0, 1, 2, 3]), prng.pick([0, 2, 3]), prng.pick([0, 0, 1])];
+    for (let n = 0; n < wilds; n++) this.wild();
+    for (let n = 0; n < lockers; n++) this.locker();
+    for (let n = 0; n < bursts; n++) this.burst();
+    for (const member of this.members) member.run().catch((error: unknown) => this.world.fail(error));
+    const crashes = new CrashPointFaults(this.world, this.world.sim.seeds.stream("crash points"));
+    crashes.start();
+  }
+
+  private wild(): void {
+    const id = this.nextId++;
+    const prng = this.world.sim.seeds.stream(`wild ${id}`);
+    const timeoutMs = prng.pick([1_000, 2_500, 60_000]);
+    const identity = { clientGuid: prng.bytes(16), name: `wild ${id}`, timeoutMs };
+    const principal = prng.pick(["tester", "other"]);
+    const client = this.protocolClient(id, principal, identity);
+    this.members.push(new WildClient(id, this.world, client, prng, principal));
+  }
+
+  private locker(): void {
+    const id = this.nextId++;
+    const prng = this.world.sim.seeds.stream(`locker ${id}`);
+    this.members.push(new LockClient(id, this.world, this.process(id), prng, "demo:/ranges", this.locks));
+  }
+
+  private burst(): void {
+    const id = this.nextId++;
+    const prng = this.world.sim.seeds.stream(`burst ${id}`);
+    this.members.push(new BurstClient(id, this.world, this.process(id), prng));
   }
 
   /** They walk away: what is checked after the faults is the cluster, not their patience. */
   stop(): void {
-    for (const wild of this.wilds) wild.stop();
+    for (const member of this.members) member.stop();
+  }
+
+  /** Nothing of this world reaches into the next one. */
+  end(): void {
+    setCrashHook(null);
+  }
+
+  /** What the clients saw, together. */
+  check(): void {
+    if (this.locks.length === 0) return;
+    const { verdict, longest } = checkLinearizable(this.locks, rangeLockModel, STEPS_MAX);
+    if (verdict === "linearizable") this.linearizable++;
+    else if (verdict === "gave-up") this.gaveUp++;
+    else
+      throw new Violation(
+        "linearizable locks",
+        `${this.locks.length} operations on byte-range locks; at most ${longest.length} of them fit into one order`,
+      );
+  }
+
+  /** Places of these clients, for partitions. */
+  places(): number[] {
+    return this.members.map((_, i) => PLACE + i + 1);
+  }
+
+  network(id: number, process: SimProcess, principal = "tester"): ClientNetwork {
+    return this.world.streams.clientNetwork(PLACE + id, process, principal);
+  }
+
+  private process(id: number): SimProcess {
+    const { sim } = this.world;
+    return new SimProcess(sim, new SimClock(sim, 1, 9_000), sim.seeds.stream(`member process ${id}`));
   }
 
   /** A client of its own at the place of another one. */
   protocolClient(id: number, principal: string, identity: Identity): ProtocolClient {
-    const { sim, streams, addresses } = this.world;
+    const { sim, addresses } = this.world;
+    const process = this.process(id);
     const prng = sim.seeds.stream(`protocol ${id} ${sim.nowUs}`);
-    const process = new SimProcess(sim, new SimClock(sim, 1, 9_000), prng);
-    const network: ClientNetwork = streams.clientNetwork(WILD_PLACE + id, process, principal);
-    return new ProtocolClient(sim, network, prng, addresses, identity);
+    return new ProtocolClient(sim, this.network(id, process, principal), prng, addresses, identity);
   }
 }

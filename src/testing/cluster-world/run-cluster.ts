@@ -21,6 +21,8 @@ export async function runCluster(
       atUs: world.sim.nowUs,
       settings: JSON.stringify(world.settings),
     };
+  } finally {
+    world.population.end();
   }
   return {
     world: "cluster",
@@ -31,8 +33,8 @@ export async function runCluster(
     traceHash: world.sim.trace.value(),
     acknowledgedWrites: world.writes,
     answeredReads: world.reads,
-    linearizable: 0,
-    gaveUp: 0,
+    linearizable: world.population.linearizable,
+    gaveUp: world.population.gaveUp,
     failure,
   };
 }

@@ -83,6 +83,8 @@ export class WildCalls {
     const asked = wild.requests.open(wild.guid());
     this.creates.push(asked);
     if (this.creates.length > 10) this.creates.shift();
+    // Whatever becomes of the open itself.
+    if (asked.closeMyOrphans) for (const other of this.wild.handles) other.maybeClosed = true;
     const response = await this.call({ open: asked });
     await this.opened(asked, response);
   }
@@ -96,7 +98,6 @@ export class WildCalls {
       this.inHand(known, open.handle);
       return;
     }
-    if (asked.closeMyOrphans) for (const other of this.wild.handles) other.maybeClosed = true;
     await this.wild.keep({
       asked,
       id: open.handle,
@@ -121,6 +122,7 @@ export class WildCalls {
     const { client, prng } = this.wild;
     if (this.creates.length === 0) return;
     const create = prng.pick(this.creates);
+    if (create.closeMyOrphans) for (const other of this.wild.handles) other.maybeClosed = true;
     const asked = prng.chance(0.7) ? create : { ...create, disposition: prng.between(1, 6) };
     const replay = prng.chance(0.75);
     const response = await client.ask({ open: asked }, { replay, request: this.request() });

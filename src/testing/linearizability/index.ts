@@ -1,4 +1,5 @@
 export * from "./check.js";
 export * from "./history.js";
 export * from "./lock-model.js";
+export * from "./range-lock-model.js";
 export * from "./register-model.js";

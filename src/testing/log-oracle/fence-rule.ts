@@ -27,12 +27,13 @@ export class FenceRule implements Rule {
     const body = entry.command[entry.name as keyof v1.ICommand] as Fenced | undefined;
     const waiting = takenOver(entry);
     if (!body?.fence || body.forced || body.effect?.key) return waiting;
-    const owner = ownerOf(entry, body);
+    const before = ownerOf(entry, body);
     const { fence } = body;
     const early = BEFORE_RESOLUTION.has(entry.name) || body.effect?.kind === FENCE;
     return (applied) => {
       waiting?.(applied);
       if (applied.result.error) return;
+      const owner = entry.comesBack ? ownerOf(entry, body) : before;
       if (owner === null)
         violated("fencing", entry, `it was executed for session ${fence.sessionId}, which does not exist`);
       const current =

@@ -43,9 +43,18 @@ export class LogOracle {
     if (context.index <= this.index) return apply(command, context);
     this.index = context.index;
     const timeMs = Math.max(machine.cluster().clusterTimeMs ?? 0, context.clusterTimeMs);
-    // The commands of a batch are independent of each other: each is judged by the state before all of them.
+    // Commands of a batch are judged by the state before all of them; only a client's return changes it for the others.
     const inner = command.batch?.commands ?? [command];
-    const finishes = inner.map((one) => this.begin(machine, one, context.index, timeMs));
+    const finishes = inner.map((one, i) =>
+      this.begin({
+        index: context.index,
+        timeMs,
+        name: nameOf(one),
+        command: one,
+        comesBack: inner.slice(0, i).some(({ connectSession }) => connectSession),
+        view: machine,
+      }),
+    );
     const applied = apply(command, context);
     try {
       finishes.forEach((finish, i) => {
@@ -58,14 +67,16 @@ export class LogOracle {
     return applied;
   }
 
-  private begin(view: StateMachine, command: v1.ICommand, index: number, timeMs: number): Finish {
-    const name = Object.keys(command).find((field) => command[field as keyof v1.ICommand]) ?? "";
-    const entry: Entry = { index, timeMs, name, command, view };
+  private begin(entry: Entry): Finish {
     const finishes = this.rules.map((rule) => rule.begin(entry));
     return (applied) => {
       for (const finish of finishes) finish?.(applied);
     };
   }
+}
+
+function nameOf(command: v1.ICommand): string {
+  return Object.keys(command).find((field) => command[field as keyof v1.ICommand]) ?? "";
 }
 
 /** Every rule there is, with nothing seen yet. */

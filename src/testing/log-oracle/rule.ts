@@ -8,6 +8,8 @@ export interface Entry {
   readonly timeMs: number;
   readonly name: string;
   readonly command: v1.ICommand;
+  /** An earlier command of the same entry brings the client back: the session is what it makes of it. */
+  readonly comesBack: boolean;
   /** The state before and, once applied, after it: records are to be copied when they are kept. */
   readonly view: StateView;
 }

@@ -55,7 +55,7 @@ export class PrincipalRule implements Rule {
       const got = result.open?.handle;
       if (got && got.principal !== caller)
         violated("wrong principal", entry, `${caller} was given a handle of ${got.principal}`);
-      if (held?.connected)
+      if (held?.connected && !entry.comesBack)
         violated(
           "connected handle stolen",
           entry,

@@ -29,8 +29,12 @@ export class SimProcess {
   bind<A extends unknown[]>(run: (...args: A) => void): (...args: A) => void {
     return (...args) => {
       if (this.ended) return;
-      if (this.paused) this.waiting.push(() => run(...args));
-      else run(...args);
+      if (this.paused) {
+        this.waiting.push(() => run(...args));
+        return;
+      }
+      this.sim.running = this;
+      run(...args);
     };
   }
 

@@ -26,6 +26,8 @@ export class Simulation {
   readonly queue = new EventQueue();
   nowUs = 0;
   events = 0;
+  /** The process that the event under way has reached; its promises run before the next event. */
+  running: object | null = null;
   /** More events than this are a world that turns in circles: a finding, not a long run. */
   eventsMax = 5_000_000;
 
@@ -57,6 +59,7 @@ export class Simulation {
     const { run } = event;
     event.run = null;
     event.cancelled = true;
+    this.running = null;
     run?.();
     return true;
   }
