@@ -210,6 +210,35 @@ describe("the command line against a cluster", function () {
     assert.match((await cluster.cli("ops")).stdout, /transfer +done +1\/1/);
   });
 
+  it("transfer --handle moves one handle, and its client goes on with both", async () => {
+    const nodes = cluster.nodes.map((node) => node.grpc);
+    const mover = await connect({ nodes, clientName: "it-mover", channels: 3 });
+    try {
+      const [stays, goes] = await Promise.all(
+        ["stays", "goes"].map((name) => mover.open(`demo:/${name}`, { disposition: "open-if" })),
+      );
+      assert(stays && goes);
+      const text = (letter: string) => new TextEncoder().encode(letter);
+      await Promise.all([stays.append(text("a")), goes.append(text("a"))]);
+      await goes.lock({ offset: 100, length: 1 });
+      const from = mover.owner;
+      const to = cluster.nodes.find((node) => node.name !== from)?.name ?? "";
+      const moved = await cluster.cli("transfer", "--handle", goes.id.slice(0, 12), "--to", to);
+      assert.equal(moved.code, 0, moved.stderr);
+      await Promise.all([stays.append(text("b")), goes.append(text("b"))]);
+      assert.deepEqual([mover.owner, stays.owner, goes.owner], [from, from, to]);
+      for (const name of ["stays", "goes"])
+        assert.equal(readFileSync(join(cluster.share, name), "utf8"), "ab", name);
+      const rows = (await documentOf("handles")).items;
+      const row = rows.find((one) => one["handle"] === goes.id);
+      assert.equal(row?.["owner"], to, JSON.stringify(row));
+      const again = await cluster.cli("transfer", "--handle", goes.id, "--to", to);
+      assert.equal(again.code, 6, again.stderr);
+    } finally {
+      await mover.close();
+    }
+  });
+
   it("drain empties a node and cordons it", async () => {
     const node = session.owner;
     const result = await cluster.cli("drain", node, "--reason", "test");

@@ -16,6 +16,26 @@ const VERSIONS: readonly (readonly [name: string, version: Partial<v1.IAppInstan
   ];
 
 export const takeoverCases: readonly Case[] = [
+  {
+    name: "release valve: a new open closes its client's own orphans, and nobody else's",
+    run: async (world, lose) => {
+      const a = await world.holder("valve");
+      const b = await world.other("valve b");
+      const held = await a.hold("valve", { shareMode: {} });
+      a.held.splice(0);
+      await a.write(held, "kept");
+      await lose();
+      const his = { open: b.openRequest("valve", { closeMyOrphans: true }) };
+      await b.refused(ErrorCode.FILE_NOT_AVAILABLE, his);
+      await a.back();
+      const again = { createGuid: guid("valve again"), shareMode: {} };
+      await a.refused(ErrorCode.FILE_NOT_AVAILABLE, { open: a.openRequest("valve", again) });
+      const next = await a.hold("valve", { ...again, closeMyOrphans: true });
+      assert.equal(await a.read(next), "kept");
+      await a.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, a.reconnectRequest(held));
+      await b.refused(ErrorCode.SHARING_VIOLATION, his);
+    },
+  },
   ...VERSIONS.map(
     ([name, version, takesOver]): Case => ({
       name: `WPTS AppInstanceVersion, ${name}`,
