@@ -16,7 +16,7 @@ export interface AttemptOptions {
   readonly address: string;
   readonly timeoutMs: number;
   /** The first frame: a ping for a node that shall only show that it is usable, or the session step itself. */
-  readonly first: v1.IFileRequest;
+  readonly first: v1.IFileRequest | (() => v1.IFileRequest);
   /** An open link to go on with instead of dialling. */
   readonly link?: FileLink;
   /** Dials over a connection that no other stream shares. */
@@ -79,7 +79,8 @@ export class LinkAttempt implements Attempt {
     link.receiver = this.#receiver();
     if (link.closed)
       return this.#fail(new HoldfastError(ErrorCode.NOT_READY, `${link.address} closed the stream`));
-    link.send(this.#options.first);
+    const { first } = this.#options;
+    link.send(typeof first === "function" ? first() : first);
   }
 
   #receiver() {

@@ -63,6 +63,8 @@ export class CallBook {
   #flowing = false;
   #nextId = FIRST_CALL_ID;
   #unwellSinceMs: number | null = null;
+  #answeredAtMs = Number.NEGATIVE_INFINITY;
+  #pausedSinceMs: number | null = null;
   /** Set once the session is over: what every later call gets. */
   #over: HoldfastError | null = null;
   sessionId = 0;
@@ -103,7 +105,8 @@ export class CallBook {
     const lost = spec.handle?.status === "lost" || spec.handle?.status === "closed";
     if (lost) return Promise.reject(handleGone(spec.handle));
     const deadlineMs = spec.options?.deadlineMs ?? this.#settings.deadlineMs;
-    const call = new Call(this.#nextId++, spec, this.#runtime.clock.monotonicMs() + deadlineMs);
+    const nowMs = this.#runtime.clock.monotonicMs();
+    const call = new Call(this.#nextId++, spec, nowMs + deadlineMs, nowMs);
     call.uncertain = mayHaveHappened;
     const signal = spec.options?.signal;
     if (signal !== undefined) this.#heedSignal(call, signal);
@@ -295,8 +298,26 @@ export class CallBook {
 
   #succeed(call: Call, response: v1.IFileResponse): void {
     this.#unwellSinceMs = null;
+    this.#answeredAtMs = this.#runtime.clock.monotonicMs();
+    if (this.#pausedSinceMs !== null) this.#reportPause(this.#answeredAtMs - this.#pausedSinceMs);
     call.slot?.confirm();
     this.#settle(call, response);
+  }
+
+  /** Since when a call waits without any answer having come; null when none waits. Waiting for a lock is no pause. */
+  waitingSinceMs(): number | null {
+    const oldest = this.#deadlines.oldest((call) => call.spec.blocking !== true && !call.abandoned);
+    return oldest === undefined ? null : Math.max(oldest.begunAtMs, this.#answeredAtMs);
+  }
+
+  /** The session has a new owner: tells it after its first answer how long that took, for the record of the failover. */
+  reportPauseSince(sinceMs: number | null): void {
+    this.#pausedSinceMs = sinceMs;
+  }
+
+  #reportPause(tookMs: number): void {
+    this.#pausedSinceMs = null;
+    this.express({ pauseReport: { gapUs: Math.max(1, Math.round(tookMs * 1_000)) } }, () => {});
   }
 
   /** The follow-up of a call was answered whose caller has left, or whose handle is in another session. */

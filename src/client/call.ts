@@ -61,7 +61,13 @@ export class Call {
   resolve!: (response: v1.IFileResponse) => void;
   reject!: (error: HoldfastError) => void;
 
-  constructor(id: number, spec: CallSpec, deadlineAtMs: number) {
+  constructor(
+    id: number,
+    spec: CallSpec,
+    deadlineAtMs: number,
+    /** On the monotonic clock. */
+    readonly begunAtMs: number,
+  ) {
     this.id = id;
     this.spec = spec;
     this.deadlineAtMs = deadlineAtMs;

@@ -15,6 +15,14 @@ export interface Attached {
   readonly info: v1.ISessionInfo;
 }
 
+/** What is said when a session is taken up. */
+export interface ResumeStep {
+  readonly context: v1.ICallContext;
+  readonly reconnects: v1.IReconnectRequest[];
+  /** Read when the frame goes out: a dial may have come before it. */
+  readonly silentUs: () => number;
+}
+
 /** How one round over all nodes ended. */
 export type RoundOutcome =
   | { readonly attached: Attached }
@@ -64,12 +72,12 @@ export class Connector {
   }
 
   /** One round for a session that exists; the handles are taken up with it by nodes that can. */
-  resume(
-    context: v1.ICallContext,
-    reconnects: v1.IReconnectRequest[],
-    done: (outcome: RoundOutcome) => void,
-  ): void {
-    const first = { id: HANDSHAKE_ID, attach: { resume: { context }, reconnects } };
+  resume(step: ResumeStep, done: (outcome: RoundOutcome) => void): void {
+    const { context, reconnects, silentUs } = step;
+    const first = () => ({
+      id: HANDSHAKE_ID,
+      attach: { resume: { context, silentUs: silentUs() }, reconnects },
+    });
     this.#race(this.#endpoints.order(), first, (outcome) => {
       if (outcome.result === null) return done({ attached: null, errors: outcome.errors });
       this.#rounds = 0;
@@ -161,7 +169,7 @@ export class Connector {
 
   #race(
     addresses: readonly string[],
-    first: v1.IFileRequest,
+    first: v1.IFileRequest | (() => v1.IFileRequest),
     done: (outcome: RaceOutcome<Answered>) => void,
   ): void {
     const { staggerMs, fanout, attemptTimeoutMs } = this.#settings;

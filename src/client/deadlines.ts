@@ -21,6 +21,12 @@ export class Deadlines {
     return this.#calls.size;
   }
 
+  /** The open call of these that was begun first. */
+  oldest(counts: (call: Call) => boolean): Call | undefined {
+    for (const call of this.#calls) if (counts(call)) return call;
+    return undefined;
+  }
+
   /** Every open call, oldest first. */
   all(): Call[] {
     return [...this.#calls];

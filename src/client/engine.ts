@@ -65,6 +65,7 @@ export class SessionEngine implements CallBookOwner {
   /** Epoch of the latest break of each lease that was told on the present links. */
   readonly #breaksHeard = new Map<string, number>();
   #owner = "";
+  #epoch = 0;
   /** The handles of the session step under way, in its order. */
   #asked: HandleState[] = [];
   #begun = false;
@@ -267,7 +268,19 @@ export class SessionEngine implements CallBookOwner {
         },
         done,
       );
-    } else this.#connector.resume(this.#resumeContext(this.#info), this.#takeAlong(), done);
+    } else {
+      const context = this.#resumeContext(this.#info);
+      this.#connector.resume(
+        { context, reconnects: this.#takeAlong(), silentUs: () => this.#silentUs() },
+        done,
+      );
+    }
+  }
+
+  /** How long calls have waited without any answer; zero when none waits. */
+  #silentUs(): number {
+    const sinceMs = this.calls.waitingSinceMs();
+    return sinceMs === null ? 0 : Math.round((this.#runtime.clock.monotonicMs() - sinceMs) * 1_000);
   }
 
   #resumeContext(info: v1.ISessionInfo): v1.ICallContext {
@@ -370,6 +383,8 @@ export class SessionEngine implements CallBookOwner {
     const before = this.#owner;
     this.#owner = owner;
     const epoch = this.#info?.epoch ?? 0;
+    if (epoch !== this.#epoch && !first) this.calls.reportPauseSince(this.calls.waitingSinceMs());
+    this.#epoch = epoch;
     this.calls.flow();
     this.#links.widen(() => this.#resumeContext(this.#info ?? {}));
     if (first) {

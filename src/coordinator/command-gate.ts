@@ -54,6 +54,7 @@ const ALLOWED = new Map<Body, readonly Check[]>([
   ["releaseKey", key],
   ["freezeSession", fenced],
   ["moveSession", [...fenced, checks.unforced()]],
+  ["notePauses", [checks.node("node"), checks.count("pauses", 1, limits.batchCommandsMax)]],
 ]);
 
 /** Which body of the command is set; "batch" included; undefined for none. */

@@ -5,6 +5,8 @@ export interface CoordinatorConfig {
   readonly clusterId: string;
   /** How long a promise to a file node lasts from the receipt of its heartbeat (design section 5). */
   readonly leaseMs: number;
+  /** What file nodes take off that time for themselves: so long before a takeover an owner has stopped by its own clock. */
+  readonly leaseMarginMs: number;
   /** How often promises are looked at, and how often a revocation is told to the leader again. */
   readonly leaseTickMs: number;
   readonly revokedRepeatMs: number;
@@ -25,6 +27,7 @@ export interface CoordinatorConfig {
 /** What everybody uses unless told otherwise. */
 export const coordinatorDefaults: Omit<CoordinatorConfig, "raftId" | "name" | "clusterId"> = {
   leaseMs: 1_000,
+  leaseMarginMs: 100,
   leaseTickMs: 25,
   revokedRepeatMs: 100,
   nodeDownRetryMs: 200,

@@ -65,7 +65,7 @@ export class Coordinator {
       replica.onPeerFrame((from, frame) => {
         if (frame.leaseRevoked) this.detector.revoked(from, frame.leaseRevoked);
       }),
-      replica.onRoleChange((info) => this.roleChanged(info.ready)),
+      replica.onRoleChange((info) => this.roleChanged(info.ready, info.leaderId)),
     ];
     // A late tick says that heartbeats may wait unread in the sockets: one poll phase passes before anything is revoked.
     this.ticker = new Ticker(runtime.clock, runtime.scheduler, config.leaseTickMs, config.leaseTickMs * 2, {
@@ -75,7 +75,8 @@ export class Coordinator {
     this.ticker.start();
   }
 
-  private roleChanged(ready: boolean): void {
+  private roleChanged(ready: boolean, leaderId: number): void {
+    this.detector.leaderIs(leaderId);
     if (ready && !this.wasReady) {
       // The new leader has none of the revocations that were told to the old one.
       this.toldMs = -Infinity;
@@ -91,8 +92,10 @@ export class Coordinator {
     if (revoked.length === 0 || now - this.toldMs < this.config.revokedRepeatMs) return;
     this.toldMs = now;
     const { leaderId, isLeader } = this.replica.leader();
-    for (const { node, incarnation, silentMs } of revoked) {
-      const leaseRevoked = { node, incarnation, silentMs: Math.round(silentMs) };
+    for (const { node, incarnation, ...silence } of revoked) {
+      const silentMs = Math.round(silence.silentMs);
+      const heartbeatSilentMs = Math.round(silence.heartbeatSilentMs);
+      const leaseRevoked = { node, incarnation, silentMs, heartbeatSilentMs };
       this.runtime.meter.count("leases_revoked");
       // Kept here too: whoever is elected next has its own revocation at once.
       this.detector.revoked(this.config.raftId, leaseRevoked);
@@ -140,6 +143,11 @@ export class Coordinator {
 
   heartbeat(request: v1.IHeartbeatRequest): v1.IHeartbeatResponse {
     return this.promises.heartbeat(request, this.voterCount());
+  }
+
+  /** A stream of heartbeats ended, of the incarnation that sent the last one on it. */
+  heartbeatsEnded(node: string, incarnation: number): void {
+    this.promises.linkEnded(node, incarnation);
   }
 
   private voterCount(): number {

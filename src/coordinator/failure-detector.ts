@@ -28,6 +28,8 @@ interface Suspect {
   readonly revokers: Set<number>;
   /** The latest sign of life that any coordinator reports, on this clock. */
   lastAliveMs: number;
+  /** The latest heartbeat that any coordinator has granted. */
+  lastHeartbeatMs: number;
   underWay: boolean;
   retryMs: number;
 }
@@ -46,6 +48,10 @@ export function isMajority(who: ReadonlySet<number>, conf: ConfState): boolean {
 export class FailureDetector {
   private readonly suspects = new Map<string, Suspect>();
   private readySinceMs = -Infinity;
+  /** When the latest leader was lost before this member became ready; null while one is followed. */
+  private leaderlessMs: number | null = null;
+  /** The same of the election that made this member ready. */
+  private electionFromMs = -Infinity;
 
   constructor(private readonly host: DetectorHost) {}
 
@@ -56,12 +62,16 @@ export class FailureDetector {
     if (!this.isUp(node, incarnation)) return;
     let suspect = this.suspects.get(node);
     if (suspect === undefined || suspect.incarnation !== incarnation) {
-      suspect = { incarnation, revokers: new Set(), lastAliveMs: -Infinity, underWay: false, retryMs: 0 };
+      const never = { lastAliveMs: -Infinity, lastHeartbeatMs: -Infinity };
+      suspect = { incarnation, revokers: new Set(), ...never, underWay: false, retryMs: 0 };
       this.suspects.set(node, suspect);
     }
     suspect.revokers.add(from);
-    const aliveMs = this.host.clock.monotonicMs() - (revocation.silentMs ?? 0);
-    if (aliveMs > suspect.lastAliveMs) suspect.lastAliveMs = aliveMs;
+    const nowMs = this.host.clock.monotonicMs();
+    const silentMs = revocation.silentMs ?? 0;
+    suspect.lastAliveMs = Math.max(suspect.lastAliveMs, nowMs - silentMs);
+    const heartbeatMs = nowMs - (revocation.heartbeatSilentMs || silentMs);
+    suspect.lastHeartbeatMs = Math.max(suspect.lastHeartbeatMs, heartbeatMs);
     this.act(node, suspect);
   }
 
@@ -75,7 +85,16 @@ export class FailureDetector {
 
   becameReady(): void {
     this.readySinceMs = this.host.clock.monotonicMs();
+    this.electionFromMs = this.leaderlessMs ?? this.readySinceMs;
+    this.leaderlessMs = null;
     this.tick();
+  }
+
+  /** Who leads as far as this member knows, itself included; zero: nobody. */
+  leaderIs(leaderId: number): void {
+    if (leaderId === 0) this.leaderlessMs ??= this.host.clock.monotonicMs();
+    // Having won is not the end of an election yet: that is when the new leader may act.
+    else if (leaderId !== this.host.config.raftId) this.leaderlessMs = null;
   }
 
   private isUp(node: string, incarnation: number): boolean {
@@ -119,21 +138,46 @@ export class FailureDetector {
     };
     this.host.log.warn({ node, incarnation: suspect.incarnation, ...phases }, "node declared down");
     const result = await this.host.propose({ nodeDown });
-    return result.error ? (result.error.message ?? "refused") : null;
+    if (result.error) return result.error.message ?? "refused";
+    this.noteReassign(Number(result.takeover?.failoverId ?? 0), this.host.clock.monotonicMs() - now);
+    return null;
+  }
+
+  // Known only once it is over, so it follows in an entry of its own; lost with a leader that dies in between.
+  private noteReassign(id: number, tookMs: number): void {
+    if (id === 0) return;
+    this.host.propose({ noteFailover: { record: { id, reassignUs: us(tookMs) } } }).then(
+      (result) => {
+        if (result.error)
+          this.host.log.info({ error: result.error.message }, "a failover's record lacks a phase");
+      },
+      () => undefined,
+    );
   }
 
   /**
-   * Where the time went since the last sign of life. The lease and the election run side by side; what counts as
-   * election is only what was waited for beyond the lease. The parts add up to the whole.
+   * Where the time went since the last sign of life; the parts add up to the whole. Lease and election run side by side:
+   * the time without a leader counts as election, what was left of the lease as detection. The lease's last part is
+   * margin: the owner has stopped by its own clock, and what its kernel still had is waited for. That, and the fence
+   * command, is the fence.
    */
   private phases(suspect: Suspect, startMs: number, nowMs: number) {
     const totalMs = Math.max(0, startMs - suspect.lastAliveMs);
-    const lapsedMs = suspect.lastAliveMs + this.host.config.leaseMs;
-    const electMs = Math.min(totalMs, Math.max(0, this.readySinceMs - lapsedMs));
+    const electedInIt = this.readySinceMs > suspect.lastAliveMs;
+    const fromMs = Math.max(suspect.lastAliveMs, this.electionFromMs);
+    const electMs = electedInIt ? Math.min(totalMs, Math.max(0, this.readySinceMs - fromMs)) : 0;
+    const marginMs = Math.min(this.host.config.leaseMarginMs, totalMs - electMs);
     return {
-      detectMs: Math.round(totalMs - electMs),
-      electMs: Math.round(electMs),
-      fenceMs: Math.round(nowMs - startMs),
+      detectUs: us(totalMs - electMs - marginMs),
+      electUs: us(electMs),
+      fenceUs: us(marginMs + (nowMs - startMs)),
+      // A broken connection is seen late by a busy process; what clients say may move the end of life back, so far.
+      detectSlackUs: us(Math.max(0, suspect.lastAliveMs - suspect.lastHeartbeatMs)),
     };
   }
+}
+
+/** Milliseconds as whole microseconds. */
+function us(ms: number): number {
+  return Math.round(ms * 1_000);
 }

@@ -63,13 +63,26 @@ export function coordinatorHandlers(coordinator: Coordinator, clock: Clock): Unt
     >,
     heartbeat: ((call) => {
       const proven = provenName(call);
+      let last: v1.IHeartbeatRequest | null = null;
       call.on("data", (request: v1.IHeartbeatRequest) => {
         const stranger = refuseOtherHeartbeat(proven, request);
-        if (stranger === null) call.write(coordinator.heartbeat(request));
-        else call.emit("error", toServiceError(HoldfastError.fromDetail(stranger)));
+        if (stranger !== null) {
+          call.emit("error", toServiceError(HoldfastError.fromDetail(stranger)));
+          return;
+        }
+        last = request;
+        call.write(coordinator.heartbeat(request));
       });
-      call.on("end", () => call.end());
-      call.on("error", () => undefined);
+      const ended = (): void => {
+        if (last !== null) coordinator.heartbeatsEnded(last.node ?? "", Number(last.incarnation ?? 0));
+        last = null;
+      };
+      call.on("end", () => {
+        ended();
+        call.end();
+      });
+      call.on("cancelled", ended);
+      call.on("error", ended);
     }) satisfies handleBidiStreamingCall<v1.IHeartbeatRequest, v1.IHeartbeatResponse>,
     watch: ((call) => serveWatch(coordinator, call)) satisfies handleServerStreamingCall<
       v1.IWatchRequest,

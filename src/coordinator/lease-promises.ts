@@ -4,11 +4,16 @@ import { ErrorCode, errorDetail } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
 import type { CoordinatorConfig } from "./config.js";
 
+/** A part of the lease in which at least one heartbeat comes from a process that runs. */
+const HEARTBEATS_GO_ON = 1 / 3;
+
 /** One incarnation of a file node as this coordinator knows it. */
 interface Promised {
   readonly incarnation: number;
   /** Receipt of the latest heartbeat that was granted, or when this coordinator first saw the incarnation up. */
   aliveMs: number;
+  /** The latest sign of life of any kind; for the record of a failover only, never for a promise. */
+  lifeMs: number;
   /** Set once and for ever: this incarnation gets no more promises from here. */
   revokedMs: number | null;
 }
@@ -19,6 +24,8 @@ export interface Revocation {
   readonly incarnation: number;
   /** Time since its last sign of life here. */
   readonly silentMs: number;
+  /** Time since its last granted heartbeat here. */
+  readonly heartbeatSilentMs: number;
 }
 
 /**
@@ -77,13 +84,15 @@ export class LeasePromises {
     const known = this.know(name, incarnation);
     if (known.revokedMs !== null) return lost(name, incarnation, "its lease lapsed at this coordinator");
     known.aliveMs = this.clock.monotonicMs();
+    known.lifeMs = known.aliveMs;
     return null;
   }
 
   private know(name: string, incarnation: number): Promised {
     let known = this.promised.get(name);
     if (known === undefined || known.incarnation !== incarnation) {
-      known = { incarnation, aliveMs: this.clock.monotonicMs(), revokedMs: null };
+      const now = this.clock.monotonicMs();
+      known = { incarnation, aliveMs: now, lifeMs: now, revokedMs: null };
       this.promised.set(name, known);
     }
     return known;
@@ -104,11 +113,28 @@ export class LeasePromises {
       const known = this.know(name, Number(record.incarnation ?? 0));
       const silentMs = now - known.aliveMs;
       if (known.revokedMs === null && silentMs > this.config.leaseMs) known.revokedMs = now;
-      if (known.revokedMs !== null) found.push({ node: name, incarnation: known.incarnation, silentMs });
+      if (known.revokedMs !== null)
+        found.push({
+          node: name,
+          incarnation: known.incarnation,
+          silentMs: now - known.lifeMs,
+          heartbeatSilentMs: silentMs,
+        });
     }
     // What is down can come back only under a new incarnation, which starts afresh.
     for (const name of this.promised.keys()) if (!up.has(name)) this.promised.delete(name);
     return found;
+  }
+
+  /**
+   * The stream of a node's heartbeats ended. A kernel closes the connections of a process that dies, so that it lived
+   * until now; only where its heartbeats had stopped before, nothing is known. Shortens no promise.
+   */
+  linkEnded(name: string, incarnation: number): void {
+    const known = this.promised.get(name);
+    if (known === undefined || known.incarnation !== incarnation || known.revokedMs !== null) return;
+    const now = this.clock.monotonicMs();
+    if (now - known.aliveMs <= this.config.leaseMs * HEARTBEATS_GO_ON) known.lifeMs = now;
   }
 
   /** Milliseconds since the last sign of life of a node's present incarnation; undefined when never heard of. */

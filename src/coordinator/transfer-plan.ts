@@ -187,9 +187,18 @@ function expectedFreezeMs(state: StateView): number {
   const operations = [...state.operations()].sort((a, b) => (b.begunMs ?? 0) - (a.begunMs ?? 0));
   for (const operation of operations)
     for (const item of operation.items ?? [])
-      if (item.state === "moved" && past.length < HISTORY_MAX) past.push(item.freezeMs ?? 0);
+      if (item.state === "moved" && past.length < HISTORY_MAX) past.push(frozenMs(item));
   past.sort((a, b) => a - b);
   return past[Math.max(0, Math.ceil(past.length * 0.9) - 1)] ?? 0;
+}
+
+/** What the session's client waited, as far as it is known. */
+function frozenMs(item: v1.IOperationItem): number {
+  const us = Math.max(
+    item.clientGapUs ?? 0,
+    (item.fenceUs ?? 0) + (item.reassignUs ?? 0) + (item.reclaimUs ?? 0),
+  );
+  return Math.ceil(us / 1_000);
 }
 
 function hashOf(request: v1.ITransferRequest, items: readonly v1.IOperationItem[]): string {

@@ -90,6 +90,7 @@ export class Transfers {
           reason: request.reason ?? "",
           requestedBy: request.requestedBy ?? "",
           forced: request.force === true,
+          wallTime: new Date(this.#runtime.clock.wallMs()).toISOString(),
           items: plan.items ?? [],
         },
       },

@@ -63,6 +63,10 @@ export class Channel implements FileChannel {
     if (request.attach) return this.attach(request.attach);
     if (request.cancel) return this.cancel(request.cancel);
     const session = this.attached(request);
+    if (request.pauseReport) {
+      this.core.pauses.reported(session.id, request.pauseReport.gapUs ?? 0);
+      return { done: {} };
+    }
     if (this.calls.size >= this.core.limits.callsPerChannelMax)
       throw new HoldfastError(
         ErrorCode.OVERLOADED,
@@ -97,8 +101,10 @@ export class Channel implements FileChannel {
     const { core, peer } = this;
     const none: v1.IFileResponse[] = [];
     if (request.open) return { session: await openSession(core, peer, request.open), reconnected: none };
-    if (request.resume)
-      return resumeSession(core, peer, request.resume.context ?? {}, request.reconnects ?? []);
+    if (request.resume) {
+      const { context, silentUs } = request.resume;
+      return resumeSession(core, peer, context ?? {}, request.reconnects ?? [], silentUs ?? 0);
+    }
     if (request.bind)
       return { session: await bindChannel(core, peer, request.bind.context ?? {}), reconnected: none };
     throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, "attach names neither a new session nor an old one");
@@ -128,7 +134,10 @@ export class Channel implements FileChannel {
     const call = this.begin(session, request, id);
     try {
       const running = dispatch(this.core, call, request);
-      return call.deadlineMs === undefined ? await running : await this.before(call, running);
+      const reply = call.deadlineMs === undefined ? await running : await this.before(call, running);
+      // A reconnect is a part of coming back, not what the client came back for.
+      if (!request.reconnect) this.core.pauses.answered(session.id);
+      return reply;
     } finally {
       if (this.calls.get(id) === call) this.calls.delete(id);
     }

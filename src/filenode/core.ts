@@ -11,6 +11,7 @@ import { filenodeMutants } from "./mutants.js";
 import { OpenFiles } from "./open-file.js";
 import { type FilenodeLimits, filenodeLimits } from "./options.js";
 import { guardedVfs } from "./vfs/guarded-vfs.js";
+import { Pauses } from "./pauses.js";
 import { PendingCalls } from "./pending-calls.js";
 import type { OpenHandle, OwnedSession } from "./sessions.js";
 
@@ -39,6 +40,7 @@ export class NodeCore {
   readonly sessions = new Map<number, OwnedSession>();
   readonly files = new OpenFiles();
   readonly pending = new PendingCalls();
+  readonly pauses: Pauses;
   readonly writeGate: KernelGate;
   readonly readGate: KernelGate;
   /** Bytes of all writes that wait or run. */
@@ -55,6 +57,8 @@ export class NodeCore {
 
   constructor(readonly options: FileNodeOptions) {
     this.limits = { ...filenodeLimits, ...options.limits };
+    const { runtime, coordinator, node, lease } = options;
+    this.pauses = new Pauses({ runtime, coordinator, node, incarnation: () => lease.incarnation });
     this.writeGate = new KernelGate(this.limits.writesInKernelMax);
     this.readGate = new KernelGate(this.limits.readsInKernelMax);
   }

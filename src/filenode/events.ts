@@ -46,6 +46,9 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
     case "session-frozen":
       if (event.session) sessionFrozen(env.core, event.session);
       break;
+    case "failover":
+      if (event.failover && !event.failover.operationId) env.core.pauses.takeover(event.failover.id ?? 0);
+      break;
     case "node-down":
       env.sweep();
       break;

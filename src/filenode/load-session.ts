@@ -23,6 +23,7 @@ export function loadSession(core: NodeCore, record: v1.ISessionRecord): OwnedSes
   if (present !== undefined) dropSession(core, present);
   const session = new OwnedSession(record, core.node, core.options.lease.incarnation);
   core.sessions.set(id, session);
+  if (record.previousOwner && !record.connected) core.pauses.arrived(id, session.epoch);
   if (!filenodeMutants.skipResolution && inherited(core, record)) {
     session.ready = untilTakenOver(core, session);
   }
@@ -33,7 +34,9 @@ export function loadSession(core: NodeCore, record: v1.ISessionRecord): OwnedSes
 export function dropSession(core: NodeCore, session: OwnedSession): void {
   session.gone = true;
   dropHandles(core, session);
-  if (core.sessions.get(session.id) === session) core.sessions.delete(session.id);
+  if (core.sessions.get(session.id) !== session) return;
+  core.sessions.delete(session.id);
+  core.pauses.left(session.id);
 }
 
 function dropHandles(core: NodeCore, session: OwnedSession): void {

@@ -1,6 +1,7 @@
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
+import { microseconds } from "./pauses.js";
 import type { OwnedSession } from "./sessions.js";
 
 /** An effect that is just ending makes the state ask for a moment more. */
@@ -55,7 +56,8 @@ async function release(
     // Thawed meanwhile, or gone: nothing is to be released any more.
     if (session !== undefined && (session.gone || session.frozenBy !== operationId)) return;
     try {
-      await core.execute({
+      const proposedMs = clock.monotonicMs();
+      const moved = await core.execute({
         moveSession: {
           fence: {
             sessionId: record.id ?? 0,
@@ -66,9 +68,10 @@ async function release(
           to: item.to ?? "",
           handleId: item.handleId ?? null,
           operationId,
-          freezeMs: Math.round(clock.monotonicMs() - beganMs),
+          fenceUs: microseconds(proposedMs - beganMs),
         },
       });
+      core.pauses.released(record.id ?? 0, moved.session?.epoch ?? 0, clock.monotonicMs() - proposedMs);
       return;
     } catch (thrown) {
       const error = HoldfastError.from(thrown);

@@ -68,6 +68,7 @@ export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Ro
       name: config.name,
       clusterId: config.cluster.id,
       leaseMs: config.options.leaseMs,
+      leaseMarginMs: config.options.leaseMarginMs,
       callTimeoutMs: config.options.proposalTimeoutMs,
     },
     ...(config.fence.command === undefined

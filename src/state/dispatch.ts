@@ -26,6 +26,7 @@ import { lockPrepared } from "./commands/lock-prepared.js";
 import { moveSessionCommand } from "./commands/move-session.js";
 import { nodeDown } from "./commands/node-down.js";
 import { noteFailover } from "./commands/note-failover.js";
+import { notePauses } from "./commands/note-pauses.js";
 import { openHandle } from "./commands/open-handle.js";
 import { openSession } from "./commands/open-session.js";
 import { reconnectHandle } from "./commands/reconnect-handle.js";
@@ -90,6 +91,7 @@ const HANDLERS: Handlers = {
   moveSession: moveSessionCommand,
   endOperation,
   noteFailover,
+  notePauses,
   batch,
 };
 

@@ -115,7 +115,7 @@ describe("coordinator: transfers", () => {
         nodeIncarnation: session.ownerIncarnation ?? 0,
       };
       const freezeMs = Math.round(world.nowMs - (frozenAt.get(session.id ?? 0) ?? 0));
-      const result = member.apply({ moveSession: { fence, to, operationId, freezeMs } });
+      const result = member.apply({ moveSession: { fence, to, operationId, fenceUs: freezeMs * 1_000 } });
       if (!result.error) freezes.push(freezeMs);
     };
     const transfers = new Transfers({
@@ -141,7 +141,7 @@ describe("coordinator: transfers", () => {
     assert.equal(member.machine.session(id)?.owner, "n2");
     assert.equal(member.machine.session(id)?.epoch, 2);
     const [item] = done.items ?? [];
-    assert.deepEqual([item?.state, item?.epochAfter, item?.freezeMs], ["moved", 2, 20]);
+    assert.deepEqual([item?.state, item?.epochAfter, item?.fenceUs], ["moved", 2, 20_000]);
     assert.equal(planTransfer(member.machine, { sessionId: id, to: "n1" }, 1).expectedFreezeMs, 20);
   });
 

@@ -3,7 +3,7 @@ import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { askAny } from "../admin-client.js";
 import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
-import { duration, num } from "../format.js";
+import { duration, fineDuration, num } from "../format.js";
 import { printListing, type Column } from "../output.js";
 
 /** How often a waiting command asks how far an operation is. */
@@ -92,7 +92,7 @@ export const ITEM_COLUMNS: readonly Column<ItemRow>[] = [
     show: (row) => (row.epochAfter === null ? "" : String(row.epochAfter)),
   },
   { title: "STATE", show: (row) => row.state },
-  { title: "FREEZE", right: true, show: (row) => (row.freezeMs === null ? "" : duration(row.freezeMs)) },
+  { title: "FREEZE", right: true, show: (row) => (row.freezeMs === null ? "" : fineDuration(row.freezeMs)) },
   { title: "ERROR", show: (row) => row.error },
 ];
 
@@ -107,10 +107,16 @@ export function itemRows(items: readonly v1.IOperationItem[] | null | undefined)
       epochBefore: num(item.epochBefore),
       epochAfter: moved ? num(item.epochAfter) : null,
       state: item.state ?? "",
-      freezeMs: moved ? (item.freezeMs ?? 0) : null,
+      freezeMs: moved ? frozenMs(item) : null,
       error: item.error ?? "",
     };
   });
+}
+
+/** What the session's client waited, in milliseconds; without its own word, what its owners have measured. */
+function frozenMs(item: v1.IOperationItem): number {
+  const measuredUs = num(item.fenceUs) + num(item.reassignUs) + num(item.reclaimUs);
+  return (num(item.clientGapUs) || measuredUs) / 1_000;
 }
 
 /** One operation by id or unique prefix. */

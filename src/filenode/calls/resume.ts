@@ -30,10 +30,12 @@ export async function resumeSession(
   peer: PeerInfo,
   context: v1.ICallContext,
   handles: readonly v1.IReconnectRequest[] = NO_HANDLES,
+  silentUs = 0,
 ): Promise<Resumed> {
   checkVersion(context.protocolVersion);
   checkTakesSessions(core);
   const known = core.sessions.get(context.sessionId ?? 0);
+  const cameMs = core.options.runtime.clock.monotonicMs();
   if (known !== undefined) {
     known.channels.clear();
     await within(core, known.running.drained(), "older calls of the session still run");
@@ -55,6 +57,8 @@ export async function resumeSession(
   const record = results[0]?.session;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state connected a session without a record");
   const session = loadSession(core, record);
+  // Only now: a client may come before this node has applied that the session is its own.
+  core.pauses.clientBack(record, cameMs, silentUs);
   await within(core, session.ready, "what the old owner left is still being resolved");
   return { session, reconnected: together ? await takeUp(core, session, handles, results.slice(1)) : [] };
 }

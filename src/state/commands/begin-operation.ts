@@ -15,6 +15,7 @@ export function beginOperation(tx: Tx, command: v1.IBeginOperation): v1.ICommand
     labelProblem("operation kind", given.kind),
     labelProblem("reason", given.reason, true),
     labelProblem("requested by", given.requestedBy, true),
+    labelProblem("wall time", given.wallTime, true),
   );
   if (problem !== null) return problem;
   const id = given.id ?? "";
@@ -30,6 +31,7 @@ export function beginOperation(tx: Tx, command: v1.IBeginOperation): v1.ICommand
     cause: "operator",
     reason: given.reason ?? "",
     operationId: id,
+    wallTime: given.wallTime ?? "",
     from: given.items?.[0]?.from ?? "",
     to: [...new Set((given.items ?? []).map((item) => item.to ?? ""))].sort(),
   });

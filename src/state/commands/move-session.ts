@@ -41,7 +41,7 @@ export function moveSessionCommand(tx: Tx, command: v1.IMoveSession): v1.IComman
   noteItem(tx, id, r.id, "moved", {
     epochBefore: before,
     epochAfter: r.epoch,
-    freezeMs: command.freezeMs ?? 0,
+    fenceUs: command.fenceUs ?? 0,
     to: to.r.name,
   });
   countMove(tx, id, session, session.liveHandles);
@@ -100,14 +100,15 @@ function moveHandle(
     handleId: bytesOf(handleId),
     epochBefore: session.r.epoch,
     epochAfter: derived.r.epoch,
-    freezeMs: command.freezeMs ?? 0,
+    fenceUs: command.fenceUs ?? 0,
     to: to.r.name,
   });
   countMove(tx, id, null, 1);
   return { handle: handle.toRecord(), session: derived.r };
 }
 
-function handEffectsOver(tx: Tx, session: SessionRow, to: NodeRow): void {
+/** What a session has under way goes with it: its new owner resolves it. */
+export function handEffectsOver(tx: Tx, session: SessionRow, to: NodeRow): void {
   for (const effect of tx.store.effects.ofSession(session.r.id)) {
     tx.store.effects.setOwner(effect, to.r.name, to.r.incarnation);
     effect.r.handedOver++;
@@ -115,7 +116,8 @@ function handEffectsOver(tx: Tx, session: SessionRow, to: NodeRow): void {
   }
 }
 
-function countMove(tx: Tx, operationId: string, session: SessionRow | null, handles: number): void {
+/** Counts a move in its operation's record, which from then on waits for the session's client. */
+export function countMove(tx: Tx, operationId: string, session: SessionRow | null, handles: number): void {
   const operation = tx.store.operations.get(operationId);
   if (operation === undefined) return;
   const failover = tx.store.failovers.get(operation.r.failoverId);

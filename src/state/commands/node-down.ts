@@ -1,7 +1,11 @@
 import { ErrorCode } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
-import { awaitClients, beginFailover, reownAll } from "../mechanics/ownership.js";
+import { countMove, handEffectsOver } from "./move-session.js";
+import { awaitClients, beginFailover, moveSession, reownAll } from "../mechanics/ownership.js";
+import { noteItem } from "../mechanics/operations.js";
+import type { NodeRow } from "../tables/records.js";
+import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
 
 /**
@@ -27,6 +31,7 @@ export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
   tx.emit(EventKind.nodeDown, "", `node ${name} is down: ${command.cause || "no cause given"}`, {
     nodeRecord: { ...node.r },
   });
+  moveForced(tx, name, command);
   const sessions = [...tx.store.sessions.ofOwner(name)];
   const moved = reownAll(tx, node, null, `${name} is down`);
   const failover = beginFailover(tx, {
@@ -36,9 +41,10 @@ export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
     to: [...moved.to].sort(),
     sessions: moved.sessions,
     handles: moved.handles,
-    detectMs: command.detectMs ?? 0,
-    electMs: command.electMs ?? 0,
-    fenceMs: command.fenceMs ?? 0,
+    detectUs: command.detectUs ?? 0,
+    electUs: command.electUs ?? 0,
+    fenceUs: command.fenceUs ?? 0,
+    detectSlackUs: command.detectSlackUs ?? 0,
     wallTime: command.wallTime ?? "",
     reason: command.fenceConfirmed ?? "",
   });
@@ -58,4 +64,39 @@ export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
       to: [...moved.to].sort(),
     },
   };
+}
+
+/**
+ * Sessions that an operator is moving away by force go to where he said, in this very entry: their owner's death is what
+ * the operation has waited for. The operation's record gets the phases, since its clients have waited for them.
+ */
+function moveForced(tx: Tx, name: string, command: v1.INodeDown): void {
+  for (const session of [...tx.store.sessions.ofOwner(name)].sort((a, b) => a.r.id - b.r.id)) {
+    const target = forcedTarget(tx, session);
+    if (target === null) continue;
+    const operationId = session.r.frozenBy;
+    const epochBefore = session.r.epoch;
+    moveSession(tx, session, target.r.name, target.r.incarnation, `operation ${operationId}, by force`);
+    handEffectsOver(tx, session, target);
+    const epochAfter = session.r.epoch;
+    noteItem(tx, operationId, session.r.id, "moved", { epochBefore, epochAfter, to: target.r.name });
+    countMove(tx, operationId, session, session.liveHandles);
+    const record = tx.store.failovers.get(session.r.movedBy)?.r;
+    if (record === undefined) continue;
+    record.cause = `operator; ${command.cause ?? ""}`;
+    record.detectUs = command.detectUs ?? 0;
+    record.electUs = command.electUs ?? 0;
+    record.fenceUs = command.fenceUs ?? 0;
+    record.detectSlackUs = command.detectSlackUs ?? 0;
+  }
+}
+
+function forcedTarget(tx: Tx, session: SessionRow): NodeRow | null {
+  const operation = tx.store.operations.get(session.r.frozenBy);
+  if (operation?.r.state !== "running" || !operation.r.forced) return null;
+  const item = operation.r.items.find(
+    ({ sessionId, handleId }) => sessionId === session.r.id && !handleId?.length,
+  );
+  const target = tx.store.nodes.get(item?.to ?? "");
+  return target?.up && !target.r.foreign && target.r.name !== session.r.owner ? target : null;
 }

@@ -9,11 +9,11 @@ export function noteFailover(tx: Tx, command: v1.INoteFailover): v1.ICommandResu
   const row = tx.store.failovers.get(given.id ?? 0);
   if (row === undefined) return fail(ErrorCode.INVALID_ARGUMENT, `no failover ${given.id ?? 0} is known`);
   const r = row.r;
-  r.detectMs = given.detectMs || r.detectMs;
-  r.electMs = given.electMs || r.electMs;
-  r.fenceMs = given.fenceMs || r.fenceMs;
-  r.reassignMs = given.reassignMs || r.reassignMs;
-  r.reclaimMs = given.reclaimMs || r.reclaimMs;
+  r.detectUs = given.detectUs || r.detectUs;
+  r.electUs = given.electUs || r.electUs;
+  r.fenceUs = given.fenceUs || r.fenceUs;
+  r.reassignUs = given.reassignUs || r.reassignUs;
+  r.reclaimUs = given.reclaimUs || r.reclaimUs;
   r.cause = given.cause || r.cause;
   r.reason = given.reason || r.reason;
   r.wallTime = given.wallTime || r.wallTime;

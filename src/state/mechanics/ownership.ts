@@ -38,6 +38,8 @@ export function moveSession(
   tx.store.sessions.setOwner(session, node, incarnation);
   r.epoch++;
   r.frozenBy = "";
+  // A client that settles elsewhere after a takeover is still on its way back from it.
+  r.movedBy = r.failoverId;
   closeFragile(tx, session);
   r.takenOver = fence || tx.store.effects.sessionHasAny(r.id);
   if (mutant.replyForgottenOnTakeover) {
@@ -187,6 +189,7 @@ export function awaitClients(tx: Tx, failover: FailoverRow, sessions: Iterable<S
   for (const session of sessions) {
     noteReturn(tx, session, "lost");
     session.r.failoverId = failover.r.id;
+    session.r.movedBy = failover.r.id;
     tx.store.touch(session);
   }
 }
@@ -201,6 +204,5 @@ export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost"): v
   if (row === undefined) return;
   if (how === "back") row.r.sessionsBack++;
   else row.r.sessionsLost++;
-  if (row.r.sessionsBack + row.r.sessionsLost >= row.r.sessions) row.r.reclaimMs = tx.nowMs - row.r.begunMs;
   tx.store.touch(row);
 }

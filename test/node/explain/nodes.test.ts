@@ -32,7 +32,7 @@ Next: nothing needs doing; holdfast nodes compares it with the others
     const { scene, alice } = withClient();
     scene.opened(alice);
     scene.ok({
-      nodeDown: { node: "n1", incarnation: 1, cause: "lease lapsed", detectMs: 900, fenceMs: 100 },
+      nodeDown: { node: "n1", incarnation: 1, cause: "lease lapsed", detectUs: 900_000, fenceUs: 100_000 },
     });
     await gives(
       scene,

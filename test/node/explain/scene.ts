@@ -56,7 +56,7 @@ export class Scene extends World {
     const session = this.machine.session(sessionId);
     assert(session);
     this.ok({
-      moveSession: { fence: this.fenceOf(session), to, operationId: id, freezeMs: 7 },
+      moveSession: { fence: this.fenceOf(session), to, operationId: id, fenceUs: 7_000 },
     });
     this.ok({ endOperation: { id, state: "done" } });
   }

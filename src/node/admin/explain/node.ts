@@ -86,7 +86,7 @@ function stateOf(world: ExplainWorld, node: v1.INodeRecord): { text: string; nex
       failover === undefined
         ? ""
         : failover.to?.length
-          ? ` What it owned went to ${failover.to.join(", ")}, after ${span(num(failover.detectMs) + num(failover.electMs) + num(failover.fenceMs))} to be sure of its death.`
+          ? ` What it owned went to ${failover.to.join(", ")}, after ${span((num(failover.detectUs) + num(failover.electUs) + num(failover.fenceUs)) / 1_000)} to be sure of its death.`
           : own.length > 0
             ? " No other node was up to take what it owned."
             : "";

@@ -1,0 +1,212 @@
+import assert from "node:assert/strict";
+import { connect, type Handle, type Session } from "../../src/client/index.js";
+import { TestCluster, until } from "./cluster.js";
+
+/** A failover as `holdfast failovers -o json` shows it. */
+interface Row {
+  readonly id: string;
+  readonly kind: string;
+  readonly cause: string;
+  readonly from: string;
+  readonly to: string[];
+  readonly detectMs: number;
+  readonly electMs: number;
+  readonly fenceMs: number;
+  readonly reassignMs: number;
+  readonly reclaimMs: number;
+  readonly pauseMs: number;
+  readonly clientGapMs: number | null;
+  readonly sessions: number;
+  readonly handles: number;
+  readonly back: number;
+  readonly measured: number;
+}
+
+/** Sum against client: a tenth, but at least what scheduling of five processes on a shared machine blurs. */
+const SHARE = 0.1;
+const FLOOR_MS = 5;
+
+/** A client that writes without a pause, and the longest time between two of its answers. */
+class Busy {
+  longestMs = 0;
+  answers = 0;
+  #stopped = false;
+  #waiting: (() => void)[] = [];
+  readonly #loop: Promise<void>;
+
+  constructor(handle: Handle) {
+    this.#loop = (async () => {
+      for (let last = performance.now(); !this.#stopped; ) {
+        await handle.write(0, new Uint8Array(512));
+        const now = performance.now();
+        this.longestMs = Math.max(this.longestMs, now - last);
+        last = now;
+        this.answers++;
+        const waiting = this.#waiting;
+        this.#waiting = [];
+        for (const wake of waiting) wake();
+      }
+    })();
+  }
+
+  async twoMore(): Promise<void> {
+    const before = this.answers;
+    await until("the client goes on", 20_000, () => this.answers >= before + 2);
+  }
+
+  /** Resolves right after an answer. */
+  answer(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  stop(): Promise<void> {
+    this.#stopped = true;
+    return this.#loop;
+  }
+}
+
+describe("flight recorder: the phases add up to what a client saw", function () {
+  this.timeout(120_000);
+  // Each case begins where the one before has left the cluster.
+  this.bail(true);
+  let cluster: TestCluster;
+  let session: Session;
+  let handle: Handle;
+  let busy: Busy;
+
+  before(async () => {
+    cluster = await TestCluster.start();
+    session = await connect({ nodes: cluster.nodes.map((node) => node.grpc), deadlineMs: 60_000 });
+    handle = await session.open("demo:/recorded", { disposition: "open-if" });
+    busy = new Busy(handle);
+    await busy.twoMore();
+  });
+  after(async () => {
+    await busy?.stop().catch(() => undefined);
+    await session?.close({ deadlineMs: 2_000 });
+    await cluster?.destroy();
+  });
+
+  const failovers = () => cluster.items<Row>("failovers");
+  const others = () => cluster.nodes.map((node) => node.name).filter((name) => name !== session.owner);
+
+  /** Does the harm, and answers the record of it with the gap that this process measured. */
+  async function recorded(
+    harm: () => Promise<void> | void,
+  ): Promise<{ row: Row; gapMs: number; from: string }> {
+    await busy.twoMore();
+    const known = new Set((await failovers()).map((row) => row.id));
+    const { owner: from, epoch } = session;
+    // Right after an answer: what the client had waited before the harm is no part of the failover.
+    await busy.answer();
+    busy.longestMs = 0;
+    await harm();
+    await until("the session has moved", 20_000, () => session.epoch > epoch && session.state === "ready");
+    await busy.twoMore();
+    const gapMs = busy.longestMs;
+    const row = await until("the record is complete", 10_000, async () => {
+      const fresh = (await failovers()).filter((each) => !known.has(each.id));
+      const complete = fresh.find((each) => each.measured > 0 && each.reassignMs > 0);
+      // At the deadline this is what the failure tells.
+      if (complete === undefined) throw new Error(JSON.stringify(fresh));
+      return complete;
+    });
+    return { row, gapMs, from };
+  }
+
+  function agrees(row: Row, gapMs: number): void {
+    const slackMs = Math.max(FLOOR_MS, gapMs * SHARE);
+    const told = `client ${gapMs.toFixed(1)} ms, record ${JSON.stringify(row)}`;
+    assert.ok(Math.abs(row.pauseMs - gapMs) <= slackMs, told);
+    assert.ok(Math.abs((row.clientGapMs ?? 0) - gapMs) <= slackMs, told);
+    const sum = row.detectMs + row.electMs + row.fenceMs + row.reassignMs + row.reclaimMs;
+    assert.ok(Math.abs(sum - row.pauseMs) < 0.01, told);
+    assert.deepEqual([row.sessions, row.handles, row.back], [1, 1, 1], told);
+  }
+
+  async function restart(name: string): Promise<void> {
+    await cluster.kill(name);
+    cluster.startNode(name);
+    await cluster.untilReady([name]);
+  }
+
+  async function leadBy(wanted: string): Promise<void> {
+    if ((await cluster.leader()) === wanted) return;
+    await cluster.cli("leader", "move", "--to", wanted);
+    await until(`${wanted} leads`, 10_000, async () => (await cluster.leader()) === wanted);
+  }
+
+  it("kill -9 of the owner", async () => {
+    await leadBy(others()[0] ?? "");
+    const { row, gapMs, from } = await recorded(() => cluster.signal(session.owner, "SIGKILL"));
+    agrees(row, gapMs);
+    assert.deepEqual([row.kind, row.from, row.electMs], ["failover", from, 0]);
+    assert.ok(row.detectMs > 500 && row.fenceMs >= 100 && row.fenceMs < 300, JSON.stringify(row));
+    await restart(from);
+  });
+
+  it("kill -9 of the owner that leads: the election is part of it", async () => {
+    await leadBy(session.owner);
+    const { row, gapMs, from } = await recorded(() => cluster.signal(session.owner, "SIGKILL"));
+    agrees(row, gapMs);
+    assert.ok(row.electMs > 0 && row.electMs < 1_000, JSON.stringify(row));
+    await restart(from);
+  });
+
+  it("a stopped owner, which nobody sees die", async () => {
+    await leadBy(others()[0] ?? "");
+    const { row, gapMs, from } = await recorded(() => cluster.signal(session.owner, "SIGSTOP"));
+    agrees(row, gapMs);
+    await restart(from);
+  });
+
+  it("planned transfers", async () => {
+    for (let i = 0; i < 5; i++) {
+      const to = others()[i % 2] ?? "";
+      const { row, gapMs } = await recorded(async () => {
+        const result = await cluster.cli("transfer", "--session", String(session.id), "--to", to);
+        assert.equal(result.code, 0, result.stderr);
+      });
+      agrees(row, gapMs);
+      assert.deepEqual([row.kind, row.detectMs, row.electMs, row.to], ["transfer", 0, 0, [to]]);
+    }
+  });
+
+  it("a forced transfer away from an owner that does not answer goes where the operator said", async () => {
+    const to = others()[1] ?? "";
+    await leadBy(others()[0] ?? "");
+    const { row, gapMs, from } = await recorded(async () => {
+      cluster.signal(session.owner, "SIGSTOP");
+      const args = ["--session", String(session.id), "--to", to, "--force", "--reason", "it hangs"];
+      const result = await cluster.cli("transfer", ...args);
+      assert.equal(result.code, 0, result.stderr);
+    });
+    agrees(row, gapMs);
+    assert.deepEqual([row.kind, row.from, row.to, session.owner], ["forced", from, [to], to]);
+    await restart(from);
+  });
+
+  it("an owner that is back before its lease ran out", async () => {
+    const { row, gapMs } = await recorded(async () => {
+      const owner = session.owner;
+      await cluster.kill(owner);
+      cluster.startNode(owner);
+    });
+    agrees(row, gapMs);
+  });
+
+  it("survives the restart of every node, and is told in words", async () => {
+    const before = await failovers();
+    for (const { name } of cluster.nodes) await cluster.kill(name, "SIGKILL");
+    cluster.startAll();
+    await cluster.untilReady();
+    const after = await failovers();
+    for (const row of before)
+      assert.deepEqual(after.find((each) => each.id === row.id)?.pauseMs, row.pauseMs);
+    const told = await cluster.cli("failovers", "show", before[0]?.id ?? "");
+    assert.equal(told.code, 0, told.stderr);
+    assert.match(told.stdout, /1 came back, 0 did not, 0 are waited for/);
+    assert.match(told.stdout, /detect +\d+\.\d ms/);
+    assert.match(told.stdout, /client saw +\d+\.\d ms/);
+  });
+});
