@@ -72,17 +72,9 @@ function noteMove(
   // Measured already: a later return of its client to the same owner is another matter.
   if (item === undefined || (pause.reclaimUs > 0 && item.reclaimUs)) return;
   if (pause.reclaimUs > 0) record.sessionsMeasured++;
-  let reassignUs = Math.max(pause.reassignUs, item.reassignUs ?? 0);
-  let reclaimUs = pause.reclaimUs || item.reclaimUs || 0;
-  // What was answered after the freeze was no pause yet: the client knows when its last answer came.
-  const fenceUs =
-    pause.leadUs > 0
-      ? Math.min(item.fenceUs ?? 0, Math.max(0, pause.leadUs - reassignUs))
-      : (item.fenceUs ?? 0);
-  // The new owner applies the move later than the former one, which measured it: the rest of the client's wait.
-  reassignUs += between(pause.leadUs - fenceUs - reassignUs);
-  const clientGapUs = pause.clientGapUs || item.clientGapUs || 0;
-  reclaimUs += between(clientGapUs - fenceUs - reassignUs - reclaimUs);
+  const { fenceUs, reassignUs, reclaimUs, clientGapUs } = item.reclaimUs
+    ? releasedLate(item, pause.reassignUs)
+    : moved(item, pause);
   operation.r.items = operation.r.items.with(at, { ...item, fenceUs, reassignUs, reclaimUs, clientGapUs });
   tx.store.touch(operation);
   const sum = fenceUs + reassignUs + reclaimUs;
@@ -92,6 +84,36 @@ function noteMove(
   record.fenceUs = fenceUs;
   record.reassignUs = reassignUs;
   record.reclaimUs = reclaimUs;
+}
+
+interface MovePhases {
+  readonly fenceUs: number;
+  readonly reassignUs: number;
+  readonly reclaimUs: number;
+  readonly clientGapUs: number;
+}
+
+function moved(item: v1.IOperationItem, pause: Pause): MovePhases {
+  let reassignUs = Math.max(pause.reassignUs, item.reassignUs ?? 0);
+  let fenceUs = item.fenceUs ?? 0;
+  if (pause.leadUs > 0) {
+    // What was answered after the freeze was no pause yet: the client knows when its last answer came.
+    fenceUs = Math.min(fenceUs, Math.max(0, pause.leadUs - reassignUs));
+    // Where the new owner applies it earlier than the former one has noticed, its client does not wait for the former one.
+    reassignUs = Math.min(reassignUs, pause.leadUs);
+  }
+  reassignUs += between(pause.leadUs - fenceUs - reassignUs);
+  const reclaimUs = pause.reclaimUs + between(pause.clientGapUs - fenceUs - reassignUs - pause.reclaimUs);
+  return { fenceUs, reassignUs, reclaimUs, clientGapUs: pause.clientGapUs };
+}
+
+/** The former owner's figure comes after the new owner's: it only divides anew what those have told together. */
+function releasedLate(item: v1.IOperationItem, releaseUs: number): MovePhases {
+  const togetherUs = (item.fenceUs ?? 0) + (item.reassignUs ?? 0);
+  const reassignUs = Math.min(releaseUs, togetherUs);
+  const { reclaimUs, clientGapUs } = item;
+  const fenceUs = togetherUs - reassignUs;
+  return { fenceUs, reassignUs, reclaimUs: reclaimUs ?? 0, clientGapUs: clientGapUs ?? 0 };
 }
 
 function noteTakeover(tx: Tx, record: FailoverRecord, session: SessionRow, pause: Pause): void {
