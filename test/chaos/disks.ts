@@ -1,6 +1,8 @@
-import { mkdir, open, rm, truncate } from "node:fs/promises";
+import { mkdir, open, rm, statfs, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import { command, tryCommand } from "./command.js";
+
+const MIB = 1024 * 1024;
 
 /** A small file system in a file: one that may be filled or frozen without harm to anything else. */
 export interface TestDisk {
@@ -21,7 +23,7 @@ export async function createDisk(folder: string, name: string, megabytes: number
   await mkdir(mountPoint, { recursive: true });
   const file = await open(image, "w");
   await file.close();
-  await truncate(image, megabytes * 1024 * 1024);
+  await truncate(image, megabytes * MIB);
   await command("mkfs.ext4", ["-q", "-E", "lazy_itable_init=1", image], 30_000);
   await command("mount", ["-o", "loop", image, mountPoint]);
   let frozen = false;
@@ -37,9 +39,13 @@ export async function createDisk(folder: string, name: string, megabytes: number
       frozen = false;
     },
     async fill(freeBytes) {
-      const file = await open(filler, "w");
-      const block = new Uint8Array(1024 * 1024);
-      let size = 0;
+      // Most of it without writing: filling a gigabyte would keep the machine's own disk busy for a minute.
+      const { bavail, bsize } = await statfs(mountPoint);
+      for (let megabytes = Math.floor((bavail * bsize) / MIB); megabytes > 0; megabytes -= 4)
+        if (await tryCommand("fallocate", ["-l", `${megabytes}MiB`, filler])) break;
+      const file = await open(filler, "a");
+      let { size } = await file.stat();
+      const block = new Uint8Array(MIB);
       // Until the kernel says so: what statfs promises and what it gives differ by metadata and reserved blocks.
       for (let length = block.length; length >= 4096; ) {
         try {
@@ -48,7 +54,7 @@ export async function createDisk(folder: string, name: string, megabytes: number
           length = Math.floor(length / 2);
         }
       }
-      await file.truncate(Math.max(0, size - freeBytes));
+      if (freeBytes > 0) await file.truncate(Math.max(0, size - freeBytes));
       await file.close();
     },
     async unfill() {
