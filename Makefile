@@ -51,7 +51,8 @@ bench: build
 	@JSON="$(JSON)" $(NODE) dist/bench/main.js
 
 bench-failover: build
-	@JSON="$(JSON)" KILLS="$(KILLS)" ONLY="$(ONLY)" $(NODE) dist/bench/failover/main.js
+	@JSON="$(JSON)" KILLS="$(KILLS)" MOVES="$(MOVES)" CALM="$(CALM)" ONLY="$(ONLY)" MARKDOWN="$(MARKDOWN)" \
+		$(NODE) dist/bench/failover/main.js
 
 bench-scale: build
 	@JSON="$(JSON)" $(NODE) --expose-gc --max-old-space-size=8000 dist/bench/scale/main.js

@@ -1,36 +1,28 @@
 /**
  * `make bench-failover`: how long nothing is answered when something dies, measured from outside, beside etcd where it
- * is installed. Environment: KILLS (default 30), JSON (file), ONLY (names of parts, comma-separated).
+ * is installed. Environment: KILLS (default 30), MOVES (default 50), CALM (seconds under full load, default 600), ONLY
+ * (parts, comma-separated: leader, etcd, owner, owner-leader, move, calm), JSON (file: figures of parts that do not run
+ * now are kept), MARKDOWN (document whose table between the failover markers is rewritten).
  */
-import { writeFileSync } from "node:fs";
 import { connect } from "../../src/client/index.js";
 import { TestCluster, until } from "../../test/integration/cluster.js";
-import { BackgroundLoad, quantiles, timeToRecover } from "./probe.js";
+import { machine } from "../report.js";
 import { plannedMoves } from "./move.js";
+import { BackgroundLoad, quantiles, timeToRecover } from "./probe.js";
+import { Figures } from "./figures.js";
 import { etcdTarget, holdfastTarget, type Target } from "./targets.js";
 
 const kills = Number(process.env["KILLS"] || 30);
-const only = process.env["ONLY"]?.split(",");
-const rows: {
-  what: string;
-  runs: number;
-  min: number;
-  p50: number;
-  p90: number;
-  p99: number;
-  max: number;
-}[] = [];
+const moves = Number(process.env["MOVES"] || 50);
+const calmSeconds = Number(process.env["CALM"] || 600);
+const only = process.env["ONLY"]?.split(",").filter((part) => part !== "");
+const figures = new Figures(process.env["JSON"] || "", machine());
 
 function report(what: string, values: readonly number[]): void {
-  const q = quantiles(values);
-  rows.push({ what, runs: values.length, ...q });
-  const show = (ms: number) => ms.toFixed(0).padStart(7);
-  process.stdout.write(
-    `${what.padEnd(58)}${String(values.length).padStart(5)}${[q.min, q.p50, q.p90, q.p99, q.max].map(show).join("")}\n`,
-  );
+  figures.add({ what, runs: values.length, ...quantiles(values) });
 }
 
-const wanted = (part: string): boolean => only === undefined || only.includes(part);
+const wanted = (part: string): boolean => only === undefined || only.length === 0 || only.includes(part);
 
 /** kill -9 or SIGSTOP of the leader to the first put that was started afterwards and answered by a survivor. */
 async function leaderLoss(
@@ -91,33 +83,48 @@ async function ownerLoss(count: number, alsoLeader: boolean): Promise<void> {
   report(`owner kill -9 to first read${alsoLeader ? " (owner is leader)" : ""}`, values);
 }
 
+/** Elections in a cluster that is busy and otherwise left alone: its term must not move. */
+async function calm(seconds: number): Promise<void> {
+  const target = await holdfastTarget("holdfast");
+  try {
+    for (const address of target.addresses)
+      await until("node answers", 20_000, () => target.store.put(address, "probe-0", 1_000));
+    const before = await target.term();
+    const load = new BackgroundLoad(target.store, () => target.addresses, 64);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1_000));
+    await load.stop();
+    const elections = (await target.term()) - before;
+    figures.calm({ seconds, puts: load.done, elections });
+  } finally {
+    await target.destroy();
+  }
+}
+
+async function leaders(make: () => Promise<Target | null>, count: number): Promise<void> {
+  const target = await make();
+  if (target === null) return;
+  try {
+    await leaderLoss(target, count, "SIGKILL", 0);
+    await leaderLoss(target, count, "SIGKILL", 64);
+    await leaderLoss(target, Math.ceil(count / 6), "SIGSTOP", 0);
+  } finally {
+    await target.destroy();
+  }
+}
+
 async function main(): Promise<void> {
-  process.stdout.write(`${"milliseconds".padEnd(58)} runs    min    p50    p90    p99    max\n`);
-  if (wanted("leader")) {
-    const targets = [
-      () => holdfastTarget("holdfast"),
-      () => etcdTarget("etcd 100/1000", 100, 1000),
-      () => etcdTarget("etcd 10/100", 10, 100),
-    ];
-    for (const make of targets) {
-      const target = await make();
-      if (target === null) continue;
-      try {
-        const etcd = target.name.startsWith("etcd");
-        await leaderLoss(target, etcd ? Math.ceil(kills / 3) : kills, "SIGKILL", 0);
-        await leaderLoss(target, etcd ? Math.ceil(kills / 3) : kills, "SIGKILL", 64);
-        await leaderLoss(target, Math.ceil(kills / 6), "SIGSTOP", 0);
-      } finally {
-        await target.destroy();
-      }
-    }
+  figures.head();
+  if (wanted("leader")) await leaders(() => holdfastTarget("holdfast"), kills);
+  if (wanted("etcd")) {
+    await leaders(() => etcdTarget("etcd 100/1000", 100, 1000), Math.ceil(kills / 3));
+    await leaders(() => etcdTarget("etcd 10/100", 10, 100), Math.ceil(kills / 3));
   }
-  if (wanted("owner")) {
-    await ownerLoss(kills, false);
-    await ownerLoss(kills, true);
-  }
-  if (wanted("move")) report("planned transfer: longest gap of a busy client", await plannedMoves(kills));
-  if (process.env["JSON"]) writeFileSync(process.env["JSON"], JSON.stringify({ rows }, null, 2));
+  if (wanted("owner")) await ownerLoss(kills, false);
+  if (wanted("owner-leader")) await ownerLoss(kills, true);
+  if (wanted("move")) report("planned transfer: longest gap of a busy client", await plannedMoves(moves));
+  if (wanted("calm")) await calm(calmSeconds);
+  figures.claims();
+  if (process.env["MARKDOWN"]) figures.writeMarkdown(process.env["MARKDOWN"]);
 }
 
 await main();

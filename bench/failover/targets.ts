@@ -16,6 +16,8 @@ export interface Target {
   readonly addresses: readonly string[];
   readonly store: Store;
   leader(): Promise<string>;
+  /** The highest term that a member knows; it grows with each election. Zero where it is not asked for. */
+  term(): Promise<number>;
   kill(address: string, signal: NodeJS.Signals): void;
   /** Starts what was killed and waits until it takes part again. */
   revive(address: string): Promise<void>;
@@ -42,6 +44,10 @@ export async function holdfastTarget(
     addresses: cluster.nodes.map((node) => node.grpc),
     store,
     leader: async () => cluster.node(await cluster.leader()).grpc,
+    term: async () => {
+      const rows = await cluster.items<{ term: number | null }>("status");
+      return Math.max(0, ...rows.map((row) => row.term ?? 0));
+    },
     kill: (address, signal) => cluster.signal(byAddress(address), signal),
     async revive(address) {
       const node = byAddress(address);
@@ -147,6 +153,7 @@ export async function etcdTarget(
     addresses: members.map((each) => each.client),
     store,
     leader: () => until("etcd has a leader", 10_000, () => etcdLeader(members.map((each) => each.client))),
+    term: () => Promise.resolve(0),
     kill: (address, signal) => void running.get(address)?.kill(signal),
     async revive(address) {
       const child = running.get(address);
