@@ -59,8 +59,7 @@ function program(name, script, env) {
 /** Hosts of their own need root and iproute2. Without, this part is left out, and loudly. */
 function chaos() {
   const able = process.getuid?.() === 0 && spawnSync("ip", ["-V"], { stdio: "ignore" }).status === 0;
-  if (able)
-    return program("chaos", "chaos/main.js", { SECONDS_MAX: "180" });
+  if (able) return program("chaos", "chaos/main.js", { SECONDS_MAX: "180" });
   process.stdout.write("\n== chaos: SKIPPED, it needs root and iproute2 for network namespaces\n");
   return { passed: 0, failed: 0 };
 }
