@@ -197,7 +197,7 @@ export class NodeCore {
       finish = { effectId: record.id ?? 0, error: error.toDetail() };
     }
     crashPoint("effect.performed");
-    const result = await this.finish(finish, failure);
+    const result = await this.finish(record, finish, failure);
     this.noteFinished(record.id ?? 0);
     crashPoint("outcome.recorded");
     if (!filenodeMutants.outcomeLost) await this.clean(vfs, record);
@@ -215,7 +215,11 @@ export class NodeCore {
     if (oldest !== undefined) this.finished.delete(oldest);
   }
 
-  private async finish(finish: v1.IFinishEffect, failure: HoldfastError | null): Promise<v1.ICommandResult> {
+  private async finish(
+    record: v1.IEffectRecord,
+    finish: v1.IFinishEffect,
+    failure: HoldfastError | null,
+  ): Promise<v1.ICommandResult> {
     if (filenodeMutants.outcomeLost) return { effect: { fileId: finish.fileId ?? "" } };
     const result = await this.options.coordinator.execute({
       finishEffect: { ...finish, node: this.node, nodeIncarnation: this.options.lease.incarnation },
@@ -223,8 +227,20 @@ export class NodeCore {
     this.noteRevision(result.revision);
     // A recorded failure comes back as the answer to whoever asked for the effect: it is recorded all the same.
     const recorded = failure !== null && result.error?.message === failure.message;
-    if (result.error && !recorded) throw HoldfastError.fromDetail(result.error);
+    if (result.error && !recorded) throw this.unrecorded(record, HoldfastError.fromDetail(result.error));
     return result;
+  }
+
+  // Performed, but the log did not take that: until it does, the effect blocks its names, and its caller may never ask
+  // again. "Not done" would be a lie.
+  private unrecorded(record: v1.IEffectRecord, error: HoldfastError): HoldfastError {
+    if (!LOG_DID_NOT_TAKE.has(error.code)) return error;
+    this.leaveUnfinished(record);
+    return new HoldfastError(
+      ErrorCode.OUTCOME_UNKNOWN,
+      `${record.path}: the outcome is not on record yet: ${error.message}`,
+      { retryAfterMs: 50, cause: error },
+    );
   }
 
   // What is left behind is swept up later; it is no reason to fail a call that worked.
@@ -246,9 +262,20 @@ function stays(code: ErrorCode): boolean {
     code === ErrorCode.LEASE_LOST ||
     code === ErrorCode.NOT_OWNER ||
     code === ErrorCode.INTERNAL ||
+    code === ErrorCode.OUTCOME_UNKNOWN ||
     code === ErrorCode.UNKNOWN_SHARE
   );
 }
+
+/** Answers to a command that is not in the log, or may be. */
+const LOG_DID_NOT_TAKE: ReadonlySet<ErrorCode> = new Set([
+  ErrorCode.NO_QUORUM,
+  ErrorCode.NOT_LEADER,
+  ErrorCode.OVERLOADED,
+  ErrorCode.DEADLINE_EXCEEDED,
+  ErrorCode.OUTCOME_UNKNOWN,
+  ErrorCode.STOPPING,
+]);
 
 function finishOf(record: v1.IEffectRecord, outcome: EffectOutcome): v1.IFinishEffect {
   return {

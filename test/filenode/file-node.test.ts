@@ -242,6 +242,33 @@ describe("a file node", () => {
     assert.deepEqual(late, []);
   });
 
+  it("records the outcome of an effect later when the log could not take it, though nobody asks again", async () => {
+    const coordinator = world.coordinator.client();
+    let refusals = 0;
+    const n3 = await world.start("n3", {
+      coordinator: {
+        ...coordinator,
+        execute: (command, deadlineMs) =>
+          command.finishEffect && refusals-- > 0
+            ? Promise.resolve({ error: { code: ErrorCode.NO_QUORUM, message: "no leader" } })
+            : coordinator.execute(command, deadlineMs),
+      },
+    });
+    const carol = await TestClient.make(3, "carol").open(n3);
+    const log = await carol.openFile("log");
+    refusals = 1;
+    const append = { handle: log.handle ?? null, append: true, data: new TextEncoder().encode("once") };
+    await carol.refused(ErrorCode.OUTCOME_UNKNOWN, { write: append }, { request: carol.requestId() });
+    const pending = () => [...world.coordinator.state.effects()].length;
+    assert.equal(pending(), 1);
+    for (let i = 0; i < 20 && pending() > 0; i++) {
+      world.time.advance(100);
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+    }
+    assert.equal(pending(), 0, "the effect blocks its file for ever");
+    assert.equal(Buffer.from(world.share.root.names?.get("log")?.data ?? []).toString(), "once");
+  });
+
   it("checks both halves of a handle's name", async () => {
     const open = await alice.openFile("f");
     const handle = { ...open.handle, volatile: Number(open.handle?.volatile) + 1 };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import type { FileChannel, NodeLease, Vfs } from "../../src/filenode/api.js";
 import { access } from "../../src/filenode/access.js";
 import { createFileNode, type FileNodeImpl } from "../../src/filenode/file-node.js";
@@ -94,7 +95,12 @@ export class World {
   /** Starts a node, or starts it anew under its next incarnation. */
   async start(
     name: string,
-    options: { faults?: MemoryFaults; vfs?: Vfs; fence?: "copy-on-takeover" } = {},
+    options: {
+      faults?: MemoryFaults;
+      vfs?: Vfs;
+      fence?: "copy-on-takeover";
+      coordinator?: CoordinatorClient;
+    } = {},
   ): Promise<TestNode> {
     const incarnation = (this.incarnations.get(name) ?? 0) + 1;
     this.incarnations.set(name, incarnation);
@@ -115,7 +121,7 @@ export class World {
     const node = createFileNode({
       node: name,
       runtime: this.time.runtime(this.seed++),
-      coordinator: this.coordinator.client(),
+      coordinator: options.coordinator ?? this.coordinator.client(),
       lease,
       shares: new Map([["demo", vfs]]),
       ...(options.fence ? { fence: options.fence } : {}),
