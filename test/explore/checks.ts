@@ -63,7 +63,12 @@ export function checkDurableCommit(world: World): void {
   for (let index = FOUNDING + 1; index < committed.length; index++) {
     const term = committed[index];
     if (term === undefined) continue;
-    const enough = world.nodes.some(({ core }) => heldByMajority(world, core.config.incoming, index, term));
+    // What was committed just before a joint configuration took effect rests on a majority of its outgoing half.
+    const enough = world.nodes.some(
+      ({ core }) =>
+        heldByMajority(world, core.config.incoming, index, term) ||
+        heldByMajority(world, core.config.outgoing, index, term),
+    );
     if (!enough) throw new SafetyViolation(`committed ${term}/${index} is not on the disks of a majority`);
   }
 }

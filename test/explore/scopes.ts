@@ -16,6 +16,7 @@ const SMALL: Scope = {
   preVote: false,
   smallAppends: false,
   slowDisks: false,
+  linkCapacity: Number.POSITIVE_INFINITY,
 };
 
 const R3 = parseChanges("r3");
@@ -71,6 +72,36 @@ export const SCOPES: readonly Scope[] = [
     smallAppends: true,
   },
   { ...SMALL, name: "two terms: 3 nodes, 2 terms, a crash on slow disks", crashes: 1, slowDisks: true },
+  {
+    ...SMALL,
+    name: "narrow links: 3 nodes, 2 terms, 2 entries, one message on each link",
+    proposals: 2,
+    linkCapacity: 1,
+  },
+  {
+    ...SMALL,
+    name: "narrow links: 3 nodes, 2 terms, 1 entry, a crash, a duplicate, one message on each link",
+    proposals: 1,
+    crashes: 1,
+    duplicates: 1,
+    linkCapacity: 1,
+  },
+  {
+    ...SMALL,
+    name: "narrow links: 3 nodes, 2 terms, a joint change, one message on each link",
+    confChanges: 1,
+    change: { transition: ConfTransition.JointImplicit, changes: R3, context: NOTHING },
+    linkCapacity: 1,
+  },
+  {
+    ...SMALL,
+    name: "narrow links: 3 nodes, 2 terms, 2 entries, a crash, a duplicate, one message on each link",
+    proposals: 2,
+    crashes: 1,
+    duplicates: 1,
+    linkCapacity: 1,
+  },
+  { ...SMALL, name: "two messages a link: 3 nodes, 2 terms, 1 entry", proposals: 1, linkCapacity: 2 },
   {
     ...SMALL,
     name: "full: 3 nodes, 2 terms, 2 entries, a crash on slow disks, a duplicate, a heartbeat, a joint change",

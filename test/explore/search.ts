@@ -17,7 +17,7 @@ import { broadcastHeartbeat } from "../../src/raft/roles/replication.js";
 import { stepFromPeer } from "../../src/raft/step.js";
 import { checkWorld, SafetyViolation } from "./checks.js";
 import { type Flight, NodeSpace, type NodeState, type Outcome } from "./node-space.js";
-import { type Budget, remember, type World, withSent, worldKey } from "./world.js";
+import { type Budget, remember, type World, withSent, withinCapacity, worldKey } from "./world.js";
 
 /** What one exploration may do, and where it has to stop. */
 export interface Scope {
@@ -41,6 +41,8 @@ export interface Scope {
   readonly slowDisks: boolean;
   /** Appends carry one entry each. */
   readonly smallAppends: boolean;
+  /** Messages under way from one member to another; beyond it the oldest kind of message on that link is lost. */
+  readonly linkCapacity: number;
 }
 
 /** Where an exploration ended. */
@@ -265,7 +267,8 @@ class Explorer {
       const receiver = nodes[flight.message.to - 1];
       return receiver !== undefined && this.space.isRelevant(receiver, flight, isRelevant);
     });
-    return { nodes, network: kept, budget, ghosts: remember(world.ghosts, outcome.node) };
+    const carried = withinCapacity(kept, outcome.sent, this.scope.linkCapacity);
+    return { nodes, network: carried, budget, ghosts: remember(world.ghosts, outcome.node) };
   }
 }
 

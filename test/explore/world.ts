@@ -58,6 +58,32 @@ export function withSent(network: readonly Flight[], sent: readonly Flight[]): r
   return all;
 }
 
+/**
+ * What a network carries that has room for so many messages from one member to another. What was sent last stays; of the
+ * others those are lost that were first seen earliest. Losing them is what a network may do at any time, so a small
+ * capacity leaves histories out and adds none.
+ */
+export function withinCapacity(
+  network: readonly Flight[],
+  sent: readonly Flight[],
+  capacity: number,
+): readonly Flight[] {
+  if (!Number.isFinite(capacity)) return network;
+  const counts = new Map<number, number>();
+  const link = ({ message }: Flight): number => message.from * 64 + message.to;
+  for (const flight of network) counts.set(link(flight), (counts.get(link(flight)) ?? 0) + 1);
+  const crowded = (flight: Flight): boolean => (counts.get(link(flight)) ?? 0) > capacity;
+  const lose = (flight: Flight): void => void counts.set(link(flight), (counts.get(link(flight)) ?? 0) - 1);
+  const lost = new Set<Flight>();
+  const candidates = [...network.filter((flight) => !sent.includes(flight)), ...sent];
+  for (const flight of candidates) {
+    if (lost.has(flight) || !crowded(flight) || !network.includes(flight)) continue;
+    lost.add(flight);
+    lose(flight);
+  }
+  return lost.size === 0 ? network : network.filter((flight) => !lost.has(flight));
+}
+
 /** 53 bits of hash of a world: two worlds share one with a chance of about count²/2⁵⁴. */
 export function worldKey(world: World): number {
   let a = 0x9e3779b9;

@@ -25,6 +25,8 @@ export interface ExtraFaults {
   readonly renewalsPerSecond: number;
   /** A transfer whose order to campaign comes late, while the leader hears nobody. */
   readonly lateTransfersPerSecond: number;
+  /** With lease reads: all acknowledgements to a leader are held back, arrive together, and are the last it hears. */
+  readonly lateAcknowledgementsPerSecond: number;
 }
 
 /** Nothing extra. */
@@ -40,6 +42,7 @@ export const NO_EXTRA_FAULTS: ExtraFaults = {
   diskFullPerSecond: 0,
   renewalsPerSecond: 0,
   lateTransfersPerSecond: 0,
+  lateAcknowledgementsPerSecond: 0,
 };
 
 /** Draws the extra faults of a run. */
@@ -60,5 +63,6 @@ export function drawExtraFaults(prng: Prng): ExtraFaults {
     renewalsPerSecond: maybe(0.3, 1),
     lateTransfersPerSecond: maybe(0.3, 1.5),
     backwardAppendRate: maybe(0.4, 0.5),
+    lateAcknowledgementsPerSecond: maybe(0.6, 1),
   };
 }

@@ -40,6 +40,10 @@ export class ExtraInjector {
     repeat(extra.diskFullPerSecond, () => this.fillDisk());
     repeat(extra.renewalsPerSecond, () => this.renew());
     repeat(extra.lateTransfersPerSecond, () => this.transferLate());
+    if (this.target.settings.readMode === "lease") {
+      const own = this.target.sim.seeds.stream("late acknowledgements");
+      repeatedly(this.target, own, extra.lateAcknowledgementsPerSecond, () => this.acknowledgeLate(own));
+    }
   }
 
   private leader(): { readonly node: CoreNode; readonly status: RaftStatus } | null {
@@ -109,6 +113,38 @@ export class ExtraInjector {
       sim.after(deafUs, () => {
         for (const other of others) network.block(other.id, node.id, false);
       });
+    });
+  }
+
+  /**
+   * A round of heartbeats is answered, and the answers arrive when the promise behind them is nearly over; after that the
+   * leader is alone. A lease that ran from their arrival would outlive the promise (lesson L41).
+   */
+  private acknowledgeLate(prng: Prng): void {
+    const leaders = this.target.nodes().filter((node) => node.member?.status().role === "leader");
+    if (leaders.length === 0) return;
+    const { id } = prng.pick(leaders);
+    const { network, sim, settings } = this.target;
+    const others = this.target.nodes().filter((node) => node.id !== id);
+    if (others.length === 0) return;
+    sim.tally.fault("acknowledgements late");
+    const beatUs = settings.tickMs * settings.heartbeatTicks * 1000;
+    const promiseUs = settings.tickMs * settings.electionTicks * 1000;
+    for (const other of others) network.clog(other.id, id, true);
+    sim.after(beatUs + prng.below(beatUs), () => {
+      for (const other of others) network.block(id, other.id, true);
+    });
+    sim.after(2 * beatUs + promiseUs * (0.4 + 0.5 * prng.fraction()), () => {
+      for (const other of others) network.clog(other.id, id, false);
+      sim.after(3 * settings.network.delayBaseUs + 1000, () => {
+        for (const other of others) network.block(other.id, id, true);
+      });
+    });
+    sim.after(promiseUs * (2 + 2 * prng.fraction()), () => {
+      for (const other of others) {
+        network.block(other.id, id, false);
+        network.block(id, other.id, false);
+      }
     });
   }
 
