@@ -31,6 +31,10 @@ describe("explore: every world of a small group keeps its promises", function ()
     ["replication", ["all logs end differently", "something committed"]],
     ["members", ["something committed"]],
     ["joint", ["a joint configuration"]],
+    [
+      "narrow links: 3 nodes, 2 terms, a joint change",
+      ["a joint configuration", "two leaders of different terms", "something committed"],
+    ],
   ];
   for (const [start, situations] of expected) {
     it(`${scope(start).name}`, () => {

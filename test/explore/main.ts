@@ -18,7 +18,7 @@ function print(result: SearchResult): void {
 }
 
 function main(): number {
-  const secondsMax = Number(process.env["SECONDS_MAX"] || 60);
+  const secondsMax = Number(process.env["SECONDS_MAX"] || 90);
   const statesMax = Number(process.env["STATES_MAX"] || 20_000_000);
   const wanted = process.env["SCOPE"] ?? "";
   const results: SearchResult[] = [];
