@@ -1,15 +1,21 @@
 import { v1 } from "../wire/index.js";
 import { bytesOf } from "./ids.js";
 import type { Store, TimedRow } from "./store.js";
+import { mutant } from "./mutants.js";
 import { LeaseRow } from "./tables/leases.js";
 import { KeyRow } from "./tables/resume-keys.js";
 import type { SessionRow } from "./tables/sessions.js";
+
+/** By how much the planted bug is early. */
+const HASTE_MS = 300;
 
 /**
  * Commands that time makes due, up to `limit`. The same again until they are applied: a proposal may be lost with its
  * leader. Rows stay in the queue for that, and for their next deadline.
  */
-export function dueCommands(store: Store, nowMs: number, limit: number): v1.ICommand[] {
+export function dueCommands(store: Store, atMs: number, limit: number): v1.ICommand[] {
+  // Planted here too: the check at the expiry itself only sees a leader that was wrong already.
+  const nowMs = mutant.expireEarly ? atMs + HASTE_MS : atMs;
   const commands: v1.ICommand[] = [];
   const seen: [row: TimedRow, nextMs: number][] = [];
   while (commands.length < limit) {

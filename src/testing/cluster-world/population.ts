@@ -7,6 +7,7 @@ import type { ClusterWorld } from "./cluster-world.js";
 import { CrashPointFaults } from "./crash-point-faults.js";
 import { LockClient, type LockHistory } from "./lock-client.js";
 import { type Identity, ProtocolClient } from "./protocol-client.js";
+import { StrayServer } from "./stray-server.js";
 import { WildClient } from "./wild-client.js";
 
 /** Network places of these clients, apart from those of `ClusterClient`. */
@@ -35,6 +36,7 @@ export class Population {
     for (let n = 0; n < wilds; n++) this.wild();
     for (let n = 0; n < lockers; n++) this.locker();
     for (let n = 0; n < bursts; n++) this.burst();
+    if (prng.chance(0.5)) this.stray();
     for (const member of this.members) member.run().catch((error: unknown) => this.world.fail(error));
     const crashes = new CrashPointFaults(this.world, this.world.sim.seeds.stream("crash points"));
     crashes.start();
@@ -60,6 +62,12 @@ export class Population {
     const id = this.nextId++;
     const prng = this.world.sim.seeds.stream(`burst ${id}`);
     this.members.push(new BurstClient(id, this.world, this.process(id), prng));
+  }
+
+  private stray(): void {
+    const server = new StrayServer(this.world, this.world.sim.seeds.stream("stray server"));
+    this.world.oracle.add(server);
+    this.members.push(server);
   }
 
   /** They walk away: what is checked after the faults is the cluster, not their patience. */

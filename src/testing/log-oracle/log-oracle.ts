@@ -16,7 +16,7 @@ import { NameRule, PrincipalRule, TakeoverRule } from "./takeover-rule.js";
  * machine must not forget (answers given, guids seen, promises made) the oracle remembers by itself.
  */
 export class LogOracle {
-  private readonly rules: readonly Rule[];
+  private readonly rules: Rule[];
   private index = 0;
 
   /** `fail` takes the first finding of each command. */
@@ -24,7 +24,12 @@ export class LogOracle {
     private readonly fail: (error: unknown) => void,
     rules: readonly Rule[] = allRules(),
   ) {
-    this.rules = rules;
+    this.rules = [...rules];
+  }
+
+  /** From now on this one looks at every entry too. */
+  add(rule: Rule): void {
+    this.rules.push(rule);
   }
 
   /** Lets the oracle see what this machine applies. */
