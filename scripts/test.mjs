@@ -75,6 +75,14 @@ function mutants() {
 }
 
 const QUICK_MUTANTS = [
+  ...[
+    "replyNotStored",
+    "requestMismatchIgnored",
+    "replayExecutesAgain",
+    "replayAfterUse",
+    "tombstoneForgotten",
+  ],
+  ...["lockBucketNotStored", "lockOverlapOffByOne", "disconnectedUnprotected", "stealConnected"],
   ...["commitPriorTerm", "quorumOffByOne", "jointCommitOneHalf", "learnersVoteInQuorum", "nextBelowMatch"],
   ...["truncateAtPrev", "ackBeforeDurable", "voteBeforeDurable", "voteRequestBeforeDurable", "voteTwice"],
   ...["selfCountBeforeDurable", "applyBeforeDurable", "voteForgottenAtRestart", "voteWithoutLogCheck"],
