@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { connect, type Handle, type Session } from "../../src/client/index.js";
-import { TestCluster, until } from "./cluster.js";
+import { run, TestCluster, until } from "./cluster.js";
 
 /** A failover as `holdfast failovers -o json` shows it. */
 interface Row {
@@ -21,6 +21,9 @@ interface Row {
   readonly back: number;
   readonly measured: number;
 }
+
+/** Nobody measures the entry of a node that registers again, nor that of a forced move within its owner's death. */
+const isReassignMeasured = (row: Row) => row.kind === "transfer" || row.cause === "lease lapsed";
 
 /** Sum against client: a tenth, but at least what scheduling of five processes on a shared machine blurs. */
 const SHARE = 0.1;
@@ -109,7 +112,9 @@ describe("flight recorder: the phases add up to what a client saw", function () 
     const { gapMs } = busy;
     const row = await until("the record is complete", 10_000, async () => {
       const fresh = (await failovers()).filter((each) => !known.has(each.id));
-      const complete = fresh.find((each) => each.measured > 0 && each.reassignMs > 0);
+      const complete = fresh.find(
+        (each) => each.measured > 0 && (each.reassignMs > 0 || !isReassignMeasured(each)),
+      );
       // At the deadline this is what the failure tells.
       if (complete === undefined) throw new Error(JSON.stringify(fresh));
       return complete;
@@ -178,10 +183,12 @@ describe("flight recorder: the phases add up to what a client saw", function () 
   it("a forced transfer away from an owner that does not answer goes where the operator said", async () => {
     const to = others()[1] ?? "";
     await leadBy(others()[0] ?? "");
+    // A request that may have happened is not sent to another node by itself: the operator names one that answers.
+    const endpoint = cluster.node(to).grpc;
     const { row, gapMs, from } = await recorded(async () => {
       cluster.signal(session.owner, "SIGSTOP");
       const args = ["--session", String(session.id), "--to", to, "--force", "--reason", "it hangs"];
-      const result = await cluster.cli("transfer", ...args);
+      const result = await run(["--endpoints", endpoint, "transfer", ...args]);
       assert.equal(result.code, 0, result.stderr);
     });
     agrees(row, gapMs);
