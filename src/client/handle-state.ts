@@ -89,9 +89,14 @@ export class HandleState {
     return { index: at + 1, number: this.lockNumbers[at] as number };
   }
 
-  /** The lock request in it was answered: its next one is a new generation. */
-  freeLockBucket(index: number): void {
+  /**
+   * The lock request in it was answered. After a success its next one is a new generation. After a refusal it is not:
+   * the state may never have seen the request, and after fifteen such generations the sixteenth would carry the number
+   * of the last success, be taken for its repeat and be answered with a lock that is not there.
+   */
+  freeLockBucket(index: number, succeeded: boolean): void {
     this.lockBusy[index - 1] = false;
+    if (!succeeded) return;
     this.lockNumbers[index - 1] = ((this.lockNumbers[index - 1] as number) + 1) % LOCK_NUMBERS;
   }
 }

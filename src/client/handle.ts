@@ -228,10 +228,10 @@ export class Handle {
     } catch (error) {
       // An open outcome may still use the bucket: it stays taken.
       const open = error instanceof HoldfastError && error.code === ErrorCode.OUTCOME_UNKNOWN;
-      if (bucket !== null && !open) this.#state.freeLockBucket(bucket.index);
+      if (bucket !== null && !open) this.#state.freeLockBucket(bucket.index, false);
       throw error;
     }
-    if (bucket !== null) this.#state.freeLockBucket(bucket.index);
+    if (bucket !== null) this.#state.freeLockBucket(bucket.index, true);
   }
 
   async #setInfo(change: v1.ISetInfoRequest, options?: CallOptions): Promise<void> {

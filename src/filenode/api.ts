@@ -77,8 +77,11 @@ export interface FileNode {
   connect(peer: PeerInfo, notify: (response: v1.IFileResponse) => void): FileChannel;
   /** The live channel that a session is attached to here, if any: for single calls of thin clients. */
   channelOfSession(sessionId: number): FileChannel | undefined;
-  /** Stops taking sessions, finishes what runs. */
-  stop(): Promise<void>;
+  /**
+   * Stops taking sessions, finishes what runs. True when nothing of it is in the kernel any more: only then may what this
+   * node owned be given away at once.
+   */
+  stop(): Promise<boolean>;
 }
 
 /** Who is at the other end, as authenticated by the transport. */

@@ -67,6 +67,8 @@ export class NodeCore {
     return this.options.node;
   }
 
+  private givenUp = false;
+
   /** The share's file system; throws UNKNOWN_SHARE. */
   vfs(share: string): Vfs {
     const vfs = this.options.shares.get(share);
@@ -81,9 +83,21 @@ export class NodeCore {
     if (revision && revision > this.revision) this.revision = revision;
   }
 
+  /**
+   * Nothing begins from here on, also not what has waited for something and wakes up now. Resolves when nothing that had
+   * begun is in the kernel any more: only then may another node be told to go on with what this one owned.
+   */
+  async giveUp(): Promise<void> {
+    this.givenUp = true;
+    while (this.effects.size > 0 || this.writeGate.busy > 0) {
+      await Promise.allSettled(this.effects.values());
+      await new Promise<void>((resolve) => this.options.runtime.scheduler.after(GIVE_UP_LOOK_MS, resolve));
+    }
+  }
+
   /** Throws unless this node may serve now and still owns the session (design section 5). */
   admit(session: OwnedSession | null): void {
-    if (this.options.lease.leftMs() <= 0)
+    if (this.givenUp || this.options.lease.leftMs() <= 0)
       throw new HoldfastError(ErrorCode.LEASE_LOST, `${this.node} does not hold its node lease now`, {
         next: "go to another node",
         node: this.node,
@@ -255,6 +269,9 @@ export class NodeCore {
     }
   }
 }
+
+/** Between two looks whether the kernel is done with what was begun. */
+const GIVE_UP_LOOK_MS = 5;
 
 function stays(code: ErrorCode): boolean {
   return (

@@ -67,7 +67,7 @@ export class FileNodeImpl implements FileNode, EventsEnv {
     return undefined;
   }
 
-  async stop(): Promise<void> {
+  async stop(): Promise<boolean> {
     this.core.stopping = true;
     for (const channel of this.channels.values())
       channel.notify({ id: 0, notice: { closing: `${this.core.node} is stopping` } });
@@ -76,10 +76,12 @@ export class FileNodeImpl implements FileNode, EventsEnv {
       this.core.options.runtime.scheduler.after(STOP_DRAIN_MS, resolve);
     });
     await Promise.race([drained, late]);
+    const quiet = await Promise.race([this.core.giveUp().then(() => true), late.then(() => false)]);
     this.endWatch();
     this.endLost();
     this.retry?.cancel();
     for (const channel of [...this.channels.values()]) channel.close();
+    return quiet;
   }
 
   notify(session: OwnedSession, notice: v1.INotice): boolean {

@@ -461,6 +461,23 @@ describe(`client: deadlines and outcomes (SEED=${SEED})`, () => {
     assert.equal(error.code, ErrorCode.INVALID_ARGUMENT);
   });
 
+  it("never sends the number of the last granted lock again, however many were refused since", async () => {
+    const { world, cluster, handle } = await opened();
+    await world.settle(handle.lock({ offset: 0, length: 1 }));
+    const granted = cluster.requests("lock").at(-1)?.request.lock?.sequenceNumber ?? 0;
+    cluster.interfere = (request) => (request.lock ? refuse(ErrorCode.DISK_FULL, "nearly full") : null);
+    for (let i = 0; i < 40; i++) {
+      const error = await codeOf(world.settle(handle.lock({ offset: 5, length: 1 })));
+      assert.equal(error.code, ErrorCode.DISK_FULL);
+      // The state takes the same number in the same bucket for a repeat, and answers that the lock is there.
+      assert.notEqual(
+        cluster.requests("lock").at(-1)?.request.lock?.sequenceNumber ?? 0,
+        granted,
+        `try ${i}`,
+      );
+    }
+  });
+
   it("cancels a waiting lock at the deadline and knows that it was not granted", async () => {
     const { world, cluster, handle } = await opened();
     let waiting: number | null = null;
