@@ -177,20 +177,30 @@ Next: holdfast explain session 1
     );
   });
 
-  it("at another node than its session", async () => {
+  it("moved alone to another node: a session of its own, which its client has to resume", async () => {
     const { scene, alice, handle } = begin(undefined, "so");
-    scene.ok({ moveSession: { fence: scene.fence(alice), to: "n3", handleId: handle.id ?? null } });
+    const moved = scene.ok({
+      moveSession: { fence: scene.fence(alice), to: "n3", handleId: handle.id ?? null },
+    });
+    const chain = `
+8  so:file opened
+8  effect 1 on so:file: done
+9  handle 68612e2e2e2e2e2e moved from n1 to n3, as session 2
+9  session 2 was derived from session 1 with one handle: operation without id (epoch 2)
+`;
     await gives(
       scene,
       handle,
-      `
-8  so:file opened
-8  effect 1 on so:file: done
-9  handle 68612e2e2e2e2e2e moved from n1 to n3: operation without id
-Handle 68612e2e2e2e on so:/file, session 1 of client alice, at n3, apart from its session: it is open and in use (persistent, 0 byte-range locks).
-Next: nothing needs doing; to move it: holdfast transfer --handle 68612e2e2e2e --dry-run
+      `${chain}Handle 68612e2e2e2e on so:/file, session 2 of client alice, at n3, moved there alone from session 1: it is open, but its client has not resumed it (persistent, 0 byte-range locks); it has 60 s left for that. Until then conflicting opens of the file are refused or wait.
+Next: holdfast explain session 2
 `,
     );
+    const there = { ...alice, sessionId: moved.session?.id ?? 0 };
+    scene.connect(there, "n3");
+    scene.reconnect(there, handle);
+    const back = await scene.explain("handle", Buffer.from(handle.id ?? []).toString("hex"));
+    assert.match(back, /moved there alone from session 1: it is open and in use \(persistent/);
+    assert.match(back, /to move it: holdfast transfer --handle 68612e2e2e2e --dry-run$/);
   });
 
   it("an ambiguous beginning names the candidates, an unknown one the next step", async () => {
