@@ -26,8 +26,11 @@ interface Arrival {
   readonly movedMs: number;
   /** When the client was back; zero: not yet. */
   backMs: number;
+  /** From the client's last answer to the move; zero: not known, one: there was none, the answer came after the move. */
   leadUs: number;
-  /** From the move to the first answered call. */
+  /** From here reclaim counts: the move, or the client's last answer from the former owner if that came later. */
+  waitingSinceMs: number;
+  /** From there to the first answered call. */
   reclaimUs: number;
 }
 
@@ -66,7 +69,8 @@ export class Pauses {
   /** A session came here, now or with a takeover that was applied before. */
   arrived(sessionId: number, epoch: number, atMs?: number): void {
     const movedMs = atMs ?? this.env.runtime.clock.monotonicMs();
-    this.arrivals.set(sessionId, { epoch, movedMs, backMs: 0, leadUs: 0, reclaimUs: 0 });
+    const arrival = { epoch, movedMs, backMs: 0, leadUs: 0, waitingSinceMs: movedMs, reclaimUs: 0 };
+    this.arrivals.set(sessionId, arrival);
   }
 
   /** Its client came at `cameMs`, and said how long it had then waited by its own clock; zero: it was not waiting. */
@@ -79,7 +83,11 @@ export class Pauses {
     if (arrival === undefined || arrival.backMs !== 0) return;
     const { clock, scheduler } = this.env.runtime;
     arrival.backMs = clock.monotonicMs();
-    if (silentUs > 0) arrival.leadUs = Math.max(0, Math.round(silentUs + (arrival.movedMs - cameMs) * 1_000));
+    if (silentUs > 0) {
+      const lastAnswerMs = cameMs - silentUs / 1_000;
+      arrival.leadUs = microseconds(arrival.movedMs - lastAnswerMs);
+      arrival.waitingSinceMs = Math.max(arrival.movedMs, lastAnswerMs);
+    }
     scheduler.after(IDLE_AFTER_MS, () => {
       if (this.arrivals.get(sessionId) === arrival && arrival.reclaimUs === 0)
         this.answeredAt(sessionId, arrival.backMs);
@@ -94,7 +102,7 @@ export class Pauses {
   private answeredAt(sessionId: number, atMs: number): void {
     const arrival = this.arrivals.get(sessionId);
     if (arrival === undefined || arrival.backMs === 0 || arrival.reclaimUs !== 0) return;
-    arrival.reclaimUs = microseconds(atMs - arrival.movedMs);
+    arrival.reclaimUs = microseconds(atMs - arrival.waitingSinceMs);
     this.env.runtime.scheduler.after(REPORT_WITHIN_MS, () => {
       if (this.arrivals.get(sessionId) === arrival) this.reported(sessionId, 0);
     });

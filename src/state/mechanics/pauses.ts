@@ -103,8 +103,22 @@ function moved(item: v1.IOperationItem, pause: Pause): MovePhases {
     reassignUs = Math.min(reassignUs, pause.leadUs);
   }
   reassignUs += between(pause.leadUs - fenceUs - reassignUs);
-  const reclaimUs = pause.reclaimUs + between(pause.clientGapUs - fenceUs - reassignUs - pause.reclaimUs);
+  const reclaimUs = fitted(pause, fenceUs + reassignUs);
   return { fenceUs, reassignUs, reclaimUs, clientGapUs: pause.clientGapUs };
+}
+
+/**
+ * Reclaim as the client's own figure has it. Longer by what lies between the processes; shorter by what two of them have
+ * both counted: how long ago the client's last answer was is told in a message, whose way to a busy node counts as lead,
+ * and is part of reclaim where the move was applied meanwhile. Within the same bound both ways, and never nothing.
+ */
+function fitted(pause: Pause, beforeUs: number): number {
+  const { clientGapUs, reclaimUs } = pause;
+  if (clientGapUs === 0) return reclaimUs;
+  const missingUs = clientGapUs - beforeUs - reclaimUs;
+  return missingUs >= 0
+    ? reclaimUs + between(missingUs)
+    : Math.max(Math.min(1, reclaimUs), reclaimUs - between(-missingUs));
 }
 
 /** The former owner's figure comes after the new owner's: it only divides anew what those have told together. */
@@ -116,8 +130,15 @@ function releasedLate(item: v1.IOperationItem, releaseUs: number): MovePhases {
   return { fenceUs, reassignUs, reclaimUs: reclaimUs ?? 0, clientGapUs: clientGapUs ?? 0 };
 }
 
+/**
+ * The least lead: the client's last answer came when the new owner had applied the move already, so that no phase before
+ * that was a pause to it. Zero: nobody knows when the last answer came.
+ */
+const NO_LEAD_US = 1;
+
 function noteTakeover(tx: Tx, record: FailoverRecord, session: SessionRow, pause: Pause): void {
-  if (pause.leadUs > 0) align(record, pause.leadUs);
+  // Without any lead this client has not waited for the takeover; that says nothing of those that have.
+  if (pause.leadUs > NO_LEAD_US) align(record, pause.leadUs);
   if (pause.reclaimUs === 0) return;
   record.sessionsMeasured++;
   // Its owner has said what there was to say: a repeat of the same command counts for nothing.
