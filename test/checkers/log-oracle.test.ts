@@ -10,7 +10,7 @@ import { LockExclusion } from "../../src/testing/checkers/index.js";
 import { LogOracle } from "../../src/testing/log-oracle/index.js";
 import { Violation } from "../../src/testing/sim/simulation.js";
 import { v1 } from "../../src/wire/index.js";
-import { ALL, type Client, READ, RH, RWH, World, WRITE } from "../state/harness.js";
+import { ALL, type Client, guid, READ, RH, RWH, World, WRITE } from "../state/harness.js";
 
 const D = v1.Disposition;
 
@@ -225,6 +225,32 @@ describe("the log oracle", () => {
       assert.equal(error.checker, checker);
     });
   }
+
+  // Cluster seed 8: the tombstone of such a handle goes with the session that resumed it, not with the one that opened it.
+  it("create replay: a guid is free when the session is gone into which its handle was resumed", () => {
+    let executed: boolean | null = null;
+    const again = (gone: boolean) => (scene: Scene) => {
+      const { world, a } = scene;
+      executed = null;
+      const handle = world.opened(a, { guid: "g" });
+      world.disconnect(a);
+      world.connect(a);
+      const second = world.client("a", "n2", { resumeToken: guid("second") });
+      world.reconnect(second, handle);
+      world.close(second, handle);
+      if (gone) world.ok({ closeSession: { fence: world.fence(second) } });
+      executed = !world.open(a, { guid: "g", replay: true }).error;
+    };
+    assert.equal(found(again(true)), null);
+    assert.equal(executed, true);
+    assert.equal(found(again(false)), null);
+    assert.equal(executed, false);
+    setMutant("tombstoneForgotten", true);
+    assert.ok(
+      found(again(false)) instanceof Violation,
+      "a tombstone that was forgotten too early was not noticed",
+    );
+  });
 });
 
 describe("linearizability of byte-range locks", () => {

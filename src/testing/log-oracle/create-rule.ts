@@ -9,7 +9,8 @@ interface Body {
 
 interface Create {
   readonly handle: string;
-  readonly session: number;
+  /** Where the handle is: resuming and moving may bring it into another session, and its tombstone goes with that one. */
+  session: number;
   /** "tried": a use was refused, which the table may count or not. */
   state: "answerable" | "tried" | "used" | "closed";
 }
@@ -86,7 +87,9 @@ export class CreateRule implements Rule {
   }
 
   private ended({ events }: Applied): void {
-    for (const { kind, handleId, sessionId } of events) {
+    for (const { kind, handleId, sessionId, handle } of events) {
+      const moved = handle?.sessionId ? this.byHandle.get(key(handle.id)) : undefined;
+      if (moved !== undefined) moved.session = handle?.sessionId ?? 0;
       if (CLOSED.has(kind ?? "")) {
         const create = this.byHandle.get(key(handleId));
         if (create !== undefined) create.state = "closed";
