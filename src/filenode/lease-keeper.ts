@@ -55,7 +55,6 @@ export class LeaseKeeper implements NodeLease {
   private membersTimer: Timer | null = null;
   private plannedMs = 0;
   private lateInARow = 0;
-  private reported = 0;
   private renewing = false;
   private coordinators: readonly string[] = [];
   private stopped = false;
@@ -116,7 +115,6 @@ export class LeaseKeeper implements NodeLease {
   private async register(): Promise<void> {
     this.present = await this.env.nextIncarnation();
     this.term = new LeaseTerm(this.options.leaseMs, this.options.marginMs, this.term.lastSequence);
-    this.reported = 0;
     this.renewing = false;
     await this.loadMembers();
     for (;;) {
@@ -156,10 +154,7 @@ export class LeaseKeeper implements NodeLease {
 
   private answered(coordinator: string, response: v1.IHeartbeatResponse): void {
     if (this.renewing || this.stopped) return;
-    if ((response.coordinators ?? 0) > this.reported) {
-      this.reported = response.coordinators ?? 0;
-      this.term.setMembers(this.coordinators, this.reported);
-    }
+    this.term.reported(coordinator, response.sequence ?? 0, response.coordinators ?? 0);
     if (response.granted) this.term.granted(coordinator, response.sequence ?? 0);
     else if (response.error?.code === ErrorCode.LEASE_LOST) {
       if (this.term.refusedBy(coordinator, response.sequence ?? 0)) this.renew();
@@ -196,9 +191,7 @@ export class LeaseKeeper implements NodeLease {
       this.env.network.setCoordinators(
         voters.map((member) => ({ name: member.name ?? "", address: member.grpcAddress ?? "" })),
       );
-      // What coordinators report counts until the list has caught up with it.
-      if (voters.length >= this.reported) this.reported = 0;
-      this.term.setMembers(this.coordinators, this.reported);
+      this.term.setMembers(this.coordinators);
     }
     this.membersTimer?.cancel();
     if (this.stopped) return;

@@ -7,6 +7,7 @@ export class LeaseTerm {
   private readonly sentMs = new Map<number, number>();
   private readonly grantedMs = new Map<string, number>();
   private readonly refused = new Set<string>();
+  private readonly reports = new Map<string, { readonly sequence: number; readonly voters: number }>();
   private majority = Number.POSITIVE_INFINITY;
   private endMs = Number.NEGATIVE_INFINITY;
 
@@ -24,11 +25,22 @@ export class LeaseTerm {
     return this.sequence;
   }
 
-  /** The coordinators that vote. `reported` is the largest number of voters that one of them has spoken of. */
-  setMembers(members: readonly string[], reported = 0): void {
+  /** The coordinators that vote, as far as this node has heard. */
+  setMembers(members: readonly string[]): void {
     this.members = members;
-    this.majority = Math.floor(Math.max(members.length, reported) / 2) + 1;
-    this.compute();
+    this.count();
+  }
+
+  /**
+   * How many vote, as a coordinator says in an answer: the list here may be behind. What the members of the list said last
+   * counts, so that a larger group is noticed at once, and a smaller one when each of them knows of it; what was said by
+   * those that have gone does not, or a node would ask for a majority of a group that is no more, for ever.
+   */
+  reported(coordinator: string, sequence: number, voters: number): void {
+    if (sequence < (this.reports.get(coordinator)?.sequence ?? 0)) return;
+    const before = this.reports.get(coordinator)?.voters;
+    this.reports.set(coordinator, { sequence, voters });
+    if (before !== voters) this.count();
   }
 
   get memberCount(): number {
@@ -61,6 +73,12 @@ export class LeaseTerm {
   /** Milliseconds left at `nowMs`; zero or less: not held. */
   leftMs(nowMs: number): number {
     return this.endMs - nowMs;
+  }
+
+  private count(): void {
+    const said = this.members.map((member) => this.reports.get(member)?.voters ?? 0);
+    this.majority = Math.floor(Math.max(this.members.length, ...said) / 2) + 1;
+    this.compute();
   }
 
   private compute(): void {

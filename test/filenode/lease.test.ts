@@ -79,10 +79,27 @@ describe("the term of a node lease", () => {
     assert.ok(lease.leftMs(0) <= 0);
     lease.granted("n2", first);
     assert.equal(lease.leftMs(0), 900);
-    lease.setMembers(["n1", "n2", "n3"], 5);
+    lease.reported("n2", first, 5);
     assert.ok(lease.leftMs(0) <= 0);
     lease.granted("n3", first);
     assert.equal(lease.leftMs(0), 900);
+  });
+
+  it("asks for no majority of a group that has become smaller", () => {
+    const lease = new LeaseTerm(1000, 100);
+    lease.setMembers(["n1", "n2"]);
+    const first = lease.sent(0);
+    for (const member of ["n1", "n2"]) lease.reported(member, first, 2);
+    const second = lease.sent(200);
+    lease.granted("n1", second);
+    lease.setMembers(["n1"]);
+    assert.ok(lease.leftMs(200) <= 0, "n1 still speaks of two");
+    lease.reported("n1", second, 1);
+    assert.equal(lease.leftMs(200), 900);
+    lease.reported("n2", second, 2);
+    assert.equal(lease.leftMs(200), 900, "n2 is gone: what it says late does not count");
+    lease.reported("n1", first, 2);
+    assert.equal(lease.leftMs(200), 900, "an answer that was overtaken");
   });
 
   it("knows when no majority is left that could still promise", () => {
