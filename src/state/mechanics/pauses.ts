@@ -97,10 +97,12 @@ function moved(item: v1.IOperationItem, pause: Pause): MovePhases {
   let reassignUs = Math.max(pause.reassignUs, item.reassignUs ?? 0);
   let fenceUs = item.fenceUs ?? 0;
   if (pause.leadUs > 0) {
+    // The message that tells the lead is on its way meanwhile, so that it falls short by that; the gap tells the rest.
+    const mostUs = Math.max(pause.leadUs, pause.clientGapUs - pause.reclaimUs);
     // What was answered after the freeze was no pause yet: the client knows when its last answer came.
-    fenceUs = Math.min(fenceUs, Math.max(0, pause.leadUs - reassignUs));
+    fenceUs = Math.min(fenceUs, Math.max(0, mostUs - reassignUs));
     // Where the new owner applies it earlier than the former one has noticed, its client does not wait for the former one.
-    reassignUs = Math.min(reassignUs, pause.leadUs);
+    reassignUs = Math.min(reassignUs, mostUs);
   }
   reassignUs += between(pause.leadUs - fenceUs - reassignUs);
   const reclaimUs = fitted(pause, fenceUs + reassignUs);
@@ -108,9 +110,9 @@ function moved(item: v1.IOperationItem, pause: Pause): MovePhases {
 }
 
 /**
- * Reclaim as the client's own figure has it. Longer by what lies between the processes; shorter by what two of them have
- * both counted: how long ago the client's last answer was is told in a message, whose way to a busy node counts as lead,
- * and is part of reclaim where the move was applied meanwhile. Within the same bound both ways, and never nothing.
+ * Reclaim as the client's own figure has it: longer by what lies between the processes, shorter by the time in which the
+ * former owner's last answers still came in while the client was at the new one already. Within the same bound both ways,
+ * and never nothing.
  */
 function fitted(pause: Pause, beforeUs: number): number {
   const { clientGapUs, reclaimUs } = pause;

@@ -51,6 +51,13 @@ describe("the phases of a planned move", () => {
     assert.deepEqual(phases(), [1_000, 2_000, 5_000]);
   });
 
+  it("keep the fence where the lead falls short of what the client has waited", () => {
+    const { note, phases } = moved();
+    note("n1", { reassignUs: 2_000 });
+    note("n2", { leadUs: 1_000, reclaimUs: 5_000, clientGapUs: 11_000 });
+    assert.deepEqual(phases(), [FENCE_US, 2_000, 5_000]);
+  });
+
   it("are next to nothing before reclaim where the last answer came after the move", () => {
     const { note, phases } = moved();
     note("n1", { reassignUs: 20_000 });
@@ -65,7 +72,7 @@ describe("the phases of a planned move", () => {
     assert.deepEqual(phases(), [FENCE_US, 2_000, 5_000]);
   });
 
-  it("lose from reclaim what two processes have both counted, and gain what none has", () => {
+  it("lose from reclaim what was answered by the former owner meanwhile, and gain what nobody counted", () => {
     const { note, phases } = moved();
     note("n1", { reassignUs: 2_000 });
     note("n2", { leadUs: 6_000, reclaimUs: 9_000, clientGapUs: 11_000 });
