@@ -1,5 +1,6 @@
 import type { PromMeter } from "../runtime/index.js";
 import type { Replica } from "../replica/api.js";
+import { FAILOVER_METRICS_HELP, failoverGauges } from "./failover-metrics.js";
 import { count } from "./node-state.js";
 import type { LoopDelay } from "./loop-delay.js";
 
@@ -37,7 +38,8 @@ const HELP: Readonly<Record<string, string>> = {
 /** Answers what /metrics serves: gauges are read when they are asked for, so that nothing runs in between. */
 export function metricsText(sources: TelemetrySources): () => Promise<string> {
   const { meter, replica, loopDelay } = sources;
-  for (const [name, help] of Object.entries(HELP)) meter.describe(name, help);
+  for (const [name, help] of Object.entries({ ...HELP, ...FAILOVER_METRICS_HELP }))
+    meter.describe(name, help);
   return () => {
     const status = replica.status();
     const { raft } = status;
@@ -64,6 +66,7 @@ export function metricsText(sources: TelemetrySources): () => Promise<string> {
       ...(lease === undefined ? {} : { lease_left_ms: lease }),
     };
     for (const [name, value] of Object.entries(gauges)) meter.gauge(name, value);
+    failoverGauges(meter, replica.state.failovers());
     return meter.text();
   };
 }
