@@ -187,22 +187,39 @@ export function askAny<M extends keyof AdminCalls>(
   });
 }
 
-/** Like `askAny`, one endpoint after the other: for writes that a second node must not be asked beside the first. */
+/**
+ * How long one node is waited for before a write with an id of its own is asked of the next. Far more than a cluster takes
+ * that is well, and less than a node lease: a forced transfer away from a node that hangs, and is asked first, has to be
+ * in the log before that node is declared down and its sessions are given to whomever placement chooses.
+ */
+export const REPEAT_AFTER_MS = 400;
+
+/**
+ * Like `askAny`, one endpoint after the other: for writes that a second node must not be asked beside the first. What one
+ * does not answer in time may have happened, so that ends it; unless the write carries an id by which every node knows
+ * it again: `repeatAfterMs` says so, and how long each but the last is waited for.
+ */
 export async function askInTurn<M extends keyof AdminCalls>(
   endpoints: readonly string[],
   method: M,
   request: AdminCalls[M][0],
   timeoutMs: number,
+  repeatAfterMs?: number,
 ): Promise<AdminCalls[M][1]> {
   const errors: { address: string; error: HoldfastError }[] = [];
   const deadline = Date.now() + timeoutMs;
-  for (const address of endpoints) {
+  for (const [at, address] of endpoints.entries()) {
     const endpoint = new AdminEndpoint(address);
+    const leftMs = Math.max(1, deadline - Date.now());
+    const others = endpoints.length - 1 - at;
+    const patienceMs =
+      repeatAfterMs === undefined || others === 0 ? leftMs : Math.min(repeatAfterMs, leftMs / (others + 1));
     try {
-      return await endpoint.call(method, request, Math.max(1, deadline - Date.now()));
+      return await endpoint.call(method, request, patienceMs);
     } catch (thrown) {
       const error = HoldfastError.from(thrown);
-      if (!ELSEWHERE.has(error.code) || error.code === ErrorCode.DEADLINE_EXCEEDED) throw error;
+      const mayHaveHappened = error.code === ErrorCode.DEADLINE_EXCEEDED && repeatAfterMs === undefined;
+      if (!ELSEWHERE.has(error.code) || mayHaveHappened) throw error;
       errors.push({ address, error });
     } finally {
       endpoint.close();

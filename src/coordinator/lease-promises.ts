@@ -137,6 +137,15 @@ export class LeasePromises {
     if (now - known.aliveMs <= this.config.leaseMs * HEARTBEATS_GO_ON) known.lifeMs = now;
   }
 
+  /**
+   * Until a node that is silent from now on may be declared down: what is left of this coordinator's promise, and the
+   * margin beside it. A coordinator that has not heard of it yet would wait one whole lease.
+   */
+  leftMs(name: string): number {
+    const { leaseMs, leaseMarginMs } = this.config;
+    return Math.max(0, leaseMs - (this.silentMs(name) ?? 0)) + leaseMarginMs;
+  }
+
   /** Milliseconds since the last sign of life of a node's present incarnation; undefined when never heard of. */
   silentMs(name: string): number | undefined {
     const known = this.promised.get(name);

@@ -8,13 +8,15 @@ const HISTORY_MAX = 100;
 
 /**
  * What a transfer would do now: which sessions go where, which nodes were refused and why, what stands in the way, and
- * how long a session is likely to be frozen. The hash names exactly this plan: when the world changes, it changes too.
+ * how long a session is likely to be frozen; of a forced one also how long owners that do not answer are waited for, where
+ * `leaseLeftMs` knows it. The hash names exactly this plan: when the world changes, it changes too.
  * Throws UNKNOWN_* and INVALID_ARGUMENT; blockers are part of the plan.
  */
 export function planTransfer(
   state: StateView,
   request: v1.ITransferRequest,
   revision: number,
+  leaseLeftMs?: (node: string) => number,
 ): v1.ITransferPlan {
   const sessions = selected(state, request);
   const blockers: string[] = [];
@@ -31,7 +33,28 @@ export function planTransfer(
     expectedFreezeMs: expectedFreezeMs(state),
     revision,
     noChange: items.length === 0 && blockers.length === 0,
+    ...(request.force ? expectedWait(state, items, leaseLeftMs) : {}),
   };
+}
+
+/** What a forced move waits for: nobody is passed over before it is sure that he does nothing any more. */
+function expectedWait(
+  state: StateView,
+  items: readonly v1.IOperationItem[],
+  leaseLeftMs: ((node: string) => number) | undefined,
+): { notes: string[]; expectedWaitMs: number } {
+  const notes: string[] = [];
+  let expectedWaitMs = 0;
+  for (const owner of [...new Set(items.map((item) => item.from ?? ""))].sort()) {
+    const leftMs = leaseLeftMs?.(owner);
+    // Who is down is fenced already.
+    if (leftMs === undefined || state.node(owner)?.status !== v1.NodeStatus.NODE_UP) continue;
+    expectedWaitMs = Math.max(expectedWaitMs, Math.ceil(leftMs));
+    notes.push(
+      `${owner} is up: it is asked to release; if it does not answer, the rest of its lease is waited for (${Math.ceil(leftMs)} ms from now)`,
+    );
+  }
+  return { notes, expectedWaitMs };
 }
 
 /**

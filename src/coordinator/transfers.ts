@@ -11,6 +11,11 @@ export interface TransferDeps {
   readonly replica: Replica;
   /** How long an owner may take to finish what runs and release a session, before it is thawed and asked again. */
   readonly releaseTimeoutMs?: number;
+  /**
+   * How long it may take at most until a node that says nothing from now on is declared down, with its margin: what a
+   * forced transfer may have to wait. Absent: not known, and no plan tells it.
+   */
+  readonly leaseLeftMs?: (node: string) => number;
 }
 
 const RELEASE_TIMEOUT_MS = 5_000;
@@ -39,6 +44,7 @@ export class Transfers {
   readonly #runtime: Runtime;
   readonly #replica: Replica;
   readonly #releaseTimeoutMs: number;
+  readonly #leaseLeftMs: ((node: string) => number) | undefined;
   readonly #attempts = new Map<string, Attempt>();
   /** When this leader first saw each running operation, on its monotonic clock. */
   readonly #seenMs = new Map<string, number>();
@@ -51,6 +57,7 @@ export class Transfers {
     this.#runtime = deps.runtime;
     this.#replica = deps.replica;
     this.#releaseTimeoutMs = deps.releaseTimeoutMs ?? RELEASE_TIMEOUT_MS;
+    this.#leaseLeftMs = deps.leaseLeftMs;
     this.#endings = [
       deps.replica.onEvents((events) => {
         if (events.some((event) => WAKING.has(event.kind ?? ""))) this.#wake();
@@ -68,13 +75,25 @@ export class Transfers {
   /** A dry run, against a state that is at least as new as the call. */
   async plan(request: v1.ITransferRequest): Promise<v1.ITransferPlan> {
     await this.#replica.readBarrier(this.#deadline());
-    return planTransfer(this.#replica.state, request, this.#replica.appliedIndex);
+    return planTransfer(this.#replica.state, request, this.#replica.appliedIndex, this.#leaseLeftMs);
   }
 
   /** Begins the operation that `plan` would print; refuses when the world is not as the caller says. */
   async begin(request: v1.ITransferRequest): Promise<v1.IOperationRecord> {
-    const repeated = await this.#known(request.operationId ?? "");
+    const id = request.operationId ?? "";
+    const repeated = await this.#known(id);
     if (repeated !== null) return repeated;
+    try {
+      return await this.#beginNew(request);
+    } catch (error) {
+      // Asked of another node at the same time, it may have begun there meanwhile, and be what is in its own way here.
+      const begun = await this.#known(id).catch(() => null);
+      if (begun !== null) return begun;
+      throw error;
+    }
+  }
+
+  async #beginNew(request: v1.ITransferRequest): Promise<v1.IOperationRecord> {
     if (request.force && !request.reason)
       throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, "a forced transfer needs a reason", {
         next: "--reason TEXT",

@@ -89,7 +89,11 @@ export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Ro
   const { hub } = coordinator;
   const witness = new Witness({ runtime, node: config.name, state: () => replica.state, hub });
   grpc.add({ name: "Witness", definition: services.Witness, handlers: witnessHandlers(witness) });
-  const transfers = new Transfers({ runtime, replica });
+  const transfers = new Transfers({
+    runtime,
+    replica,
+    leaseLeftMs: (node) => coordinator.promises.leftMs(node),
+  });
   if (!config.roles.includes("file-node")) {
     return {
       coordinator,

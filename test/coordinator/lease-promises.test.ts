@@ -49,6 +49,18 @@ describe("lease promises", () => {
     assert.equal(late.error?.code, ErrorCode.LEASE_LOST);
   });
 
+  it("say how long a node that falls silent is waited for: the rest, and the margin", async () => {
+    const world = new World();
+    const { view } = nodes(up("a"));
+    const promises = new LeasePromises(config, world.clock, () => view);
+    assert.equal(promises.leftMs("a"), 1_100, "never heard of: a whole lease");
+    promises.heartbeat(beat("a"), 3);
+    await world.pass(300);
+    assert.equal(promises.leftMs("a"), 800);
+    await world.pass(5_000);
+    assert.equal(promises.leftMs("a"), 100);
+  });
+
   it("grant again between the lapse and the look that revokes: only a revocation is final", async () => {
     const world = new World();
     const { view } = nodes(up("a"));

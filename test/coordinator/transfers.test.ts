@@ -68,6 +68,19 @@ describe("coordinator: transfer plan", () => {
     assert.ok(plan({ sessionId: id }).blockers?.some((text) => /owner n1 is not up/.test(text)));
   });
 
+  it("by force tells how long owners are waited for, and nothing of those that are fenced", () => {
+    const { member } = made();
+    const id = member.open("n1", 1);
+    const request = { sessionId: id, to: "n2", force: true };
+    const plan = () => planTransfer(member.machine, request, 1, () => 899.5);
+    assert.equal(plan().expectedWaitMs, 900);
+    assert.match(plan().notes?.[0] ?? "", /^n1 is up: .*\(900 ms from now\)$/);
+    assert.equal(planTransfer(member.machine, { ...request, force: false }, 1).expectedWaitMs, undefined);
+    for (const node of ["n2", "n3", "n1"])
+      member.apply({ nodeDown: { node, incarnation: 1, cause: "test" } });
+    assert.deepEqual([plan().expectedWaitMs, plan().notes], [0, []]);
+  });
+
   it("changes its hash when the world changes, and only then", () => {
     const { member, plan } = made();
     const id = member.open("n1", 1);
@@ -194,6 +207,36 @@ describe("coordinator: transfers", () => {
     await ended("op-1");
     assert.equal(operation("op-1").state, "done");
     assert.equal(member.machine.session(id)?.owner, "n2");
+  });
+
+  it("is one operation when two nodes are asked for it at the same time", async () => {
+    const { world, member, transfers, ended, operation } = made();
+    const other = new Transfers({ runtime: world.runtime, replica: member.replica });
+    const id = member.open("n1", 1);
+    const request = { sessionId: id, to: "n2", operationId: "op-1" };
+    const both = [transfers.begin(request), other.begin(request)];
+    const begun = await world.settle(Promise.all(both));
+    assert.deepEqual(
+      begun.map((each) => each.id),
+      ["op-1", "op-1"],
+    );
+    await ended("op-1");
+    assert.equal(operation("op-1").state, "done");
+    const again = await world.settle(other.begin(request));
+    assert.deepEqual([again.id, again.state], ["op-1", "done"]);
+    assert.equal([...member.machine.operations()].length, 1);
+    other.stop();
+  });
+
+  it("is found where it is in its own way: begun by another node after this one had looked", async () => {
+    const { world, member, transfers } = made();
+    const id = member.open("n1", 1);
+    const items = [{ sessionId: id, to: "n3", epochBefore: 1 }];
+    const begun = transfers.begin({ sessionId: id, to: "n2", operationId: "op-1" });
+    world.after(0.5, () =>
+      member.apply({ beginOperation: { operation: { id: "op-1", kind: "transfer", items } } }),
+    );
+    assert.equal((await world.settle(begun)).items?.[0]?.to, "n3", "the first plan is the operation");
   });
 
   it("moves by force what a dead owner cannot release, and not before it is dead", async () => {

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
-import { askAny, askInTurn } from "../admin-client.js";
+import { askAny, askInTurn, REPEAT_AFTER_MS } from "../admin-client.js";
 import { collectStatus } from "../commands/status.js";
 import { requestedBy } from "../commands/schedule.js";
 import type { CliContext } from "../context.js";
@@ -52,7 +52,7 @@ export const moveProbe = (context: CliContext): Harm => ({
     const id = randomUUID();
     const request = { sessionId: Number(probe.session.id), to: target.name ?? "", operationId: id };
     const named = { ...request, reason: REASON, requestedBy: requestedBy() };
-    await askInTurn(context.endpoints, "Transfer", named, context.timeoutMs);
+    await askInTurn(context.endpoints, "Transfer", named, context.timeoutMs, REPEAT_AFTER_MS);
     const next = `holdfast ops show ${id}`;
     const operation = await pollUntil("the transfer ends", OVER_WITHIN_MS, next, async () => {
       const reply = await askAny(context.endpoints, "ListOperations", { id }, context.timeoutMs);

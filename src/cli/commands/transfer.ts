@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import type { v1 } from "../../wire/index.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
-import { askAny, askInTurn } from "../admin-client.js";
+import { askAny, askInTurn, REPEAT_AFTER_MS } from "../admin-client.js";
 import { usageError, type CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { duration } from "../format.js";
@@ -53,7 +53,7 @@ export async function transfer(
   };
   if (options.handle !== undefined) request.handleId = await fullHandle(context, options.handle);
   if (options.dryRun === true) return showPlan(context, request);
-  const begun = await askInTurn(context.endpoints, "Transfer", request, context.timeoutMs);
+  const begun = await askInTurn(context.endpoints, "Transfer", request, context.timeoutMs, REPEAT_AFTER_MS);
   const operation = begun.id ?? "";
   if (options.async === true) {
     if (context.output === "json" || context.output === "yaml") {
@@ -105,6 +105,8 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
       kind: "TransferPlan",
       hash: plan.hash,
       expectedFreezeMs: plan.expectedFreezeMs ?? 0,
+      ...(request.force ? { expectedWaitMs: plan.expectedWaitMs ?? 0 } : {}),
+      notes: plan.notes ?? [],
       noChange: plan.noChange ?? false,
       candidates,
       blockers,
@@ -125,7 +127,10 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
       ),
     );
     for (const blocker of blockers) context.out(`blocker: ${blocker}`);
-    context.out(`\nexpected freeze a session: ${duration(plan.expectedFreezeMs ?? 0)}\nplan ${plan.hash}`);
+    for (const note of plan.notes ?? []) context.out(`note: ${note}`);
+    context.out(`\nexpected freeze a session: ${duration(plan.expectedFreezeMs ?? 0)}`);
+    if (request.force) context.out(`expected wait for owners: at most ${duration(plan.expectedWaitMs ?? 0)}`);
+    context.out(`plan ${plan.hash}`);
   }
   if (plan.noChange === true) {
     context.say("nothing would change");
