@@ -256,10 +256,10 @@ function addCheck(program: Command, done: Done): void {
       "longest pause: the first one above it ends the check with exit code 1",
       "5s",
     )
-    .option("--kill-leader", "also kill -9 the node that leads; wants --data, and --yes or a y")
+    .option("--kill-leader", "also kill -9 the node that leads; wants --data")
     .option("--kill-owner", "also kill -9 the node that owns the probe; wants the same")
     .option("--data <folder>", "where the nodes of this host keep their folders, with their pid files")
-    .option("--yes", "kill without asking")
+    .option("--yes", "move and kill without asking; else each is asked about before anything is done")
     .action(
       action<[Omit<CheckOptions, "runs"> & { runs: string }]>(done, (context, o) =>
         checkFailover(context, { ...o, runs: count(o.runs, "--runs") }),

@@ -19,7 +19,17 @@ describe("holdfast check failover", function () {
 
   it("measures planned moves, within its budget, and leaves nothing behind", async () => {
     const before = await cluster.leader();
-    const result = await cluster.cli("check", "failover", "--runs", "1", "--budget", "5s", "-o", "json");
+    const result = await cluster.cli(
+      "check",
+      "failover",
+      "--yes",
+      "--runs",
+      "1",
+      "--budget",
+      "5s",
+      "-o",
+      "json",
+    );
     assert.equal(result.code, 0, result.stderr);
     const document = JSON.parse(result.stdout) as Document;
     assert.deepEqual(
@@ -72,12 +82,16 @@ describe("holdfast check failover", function () {
     );
   });
 
-  it("kills nothing without consent or without a folder", async () => {
+  it("moves and kills nothing without consent, and kills nothing without a folder", async () => {
     const running = () => cluster.nodes.filter((node) => cluster.isRunning(node.name)).length;
     const before = running();
-    const noConsent = await cluster.cli("check", "failover", "--kill-owner", "--data", cluster.folder);
-    assert.equal(noConsent.code, 2);
-    assert.match(noConsent.stderr, /wants consent, and there is nobody to ask\. Next: add --yes/);
+    for (const args of [[], ["--kill-owner", "--data", cluster.folder]]) {
+      const operations = await cluster.items("ops", "list");
+      const noConsent = await cluster.cli("check", "failover", ...args);
+      assert.equal(noConsent.code, 2);
+      assert.match(noConsent.stderr, /wants consent, and there is nobody to ask\. Next: add --yes/);
+      assert.deepEqual(await cluster.items("ops", "list"), operations);
+    }
     const noFolder = await run(["check", "failover", "--kill-leader", "--yes"]);
     assert.equal(noFolder.code, 2);
     assert.match(noFolder.stderr, /want --data/);

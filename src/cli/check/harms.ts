@@ -18,7 +18,7 @@ const OVER_WITHIN_MS = 30_000;
 /** One thing that the check does to the cluster; it resolves when the cluster has got over it. */
 export interface Harm {
   readonly name: string;
-  /** It ends a process: wants consent, and every node well before it. */
+  /** It ends a process: wants every node well before it. */
   readonly kills: boolean;
   run(probe: Probe): Promise<void>;
 }

@@ -55,7 +55,7 @@ export async function checkFailover(context: CliContext, options: CheckOptions):
     throw usageError(`--runs ${options.runs} is out of bounds`, `write --runs 1 to --runs ${RUNS_MAX}`);
   const harms = harmsOf(context, options);
   const kills = harms.filter((harm) => harm.kills);
-  if (kills.length > 0 && options.yes !== true) await consent(context, kills, options.runs);
+  if (options.yes !== true) await consent(context, harms, options.runs, budgetMs);
   const probe = await Probe.open(context.endpoints, options.share, context.timeoutMs);
   const interrupted = () => void probe.close().finally(() => process.exit(130));
   process.once("SIGINT", interrupted);
@@ -93,18 +93,27 @@ function harmsOf(context: CliContext, options: CheckOptions): Harm[] {
   return harms;
 }
 
-async function consent(context: CliContext, kills: readonly Harm[], runs: number): Promise<void> {
+/** Every harm is a pause for the clients of the cluster that is measured, planned ones too: each is agreed to by itself. */
+async function consent(
+  context: CliContext,
+  harms: readonly Harm[],
+  runs: number,
+  budgetMs: number,
+): Promise<void> {
   if (process.stdin.isTTY !== true)
-    throw usageError("killing nodes wants consent, and there is nobody to ask", "add --yes");
+    throw usageError("disturbing a cluster wants consent, and there is nobody to ask", "add --yes");
   const ask = createInterface({ input: process.stdin, output: process.stderr });
   try {
-    for (const harm of kills) {
+    for (const harm of harms) {
+      const how = harm.kills ? "with kill -9" : "planned";
       const answer = await ask.question(
-        `${harm.name} with kill -9, ${runs} time(s), on this cluster? [y/N] `,
+        `${harm.name} (${how}), ${runs} time(s) or until a pause is above ${budgetMs} ms, on this cluster? [y/N] `,
       );
       if (!/^y(es)?$/i.test(answer.trim()))
         throw new HoldfastError(ErrorCode.CANCELLED, `${harm.name} was not agreed to; nothing was done`, {
-          next: "leave that option away: planned moves need no consent",
+          next: harm.kills
+            ? "leave that option away: planned moves kill nothing"
+            : "holdfast failovers shows what past ones took",
         });
     }
   } finally {
