@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect, type Handle, type Session } from "../../src/client/index.js";
-import { run, TestCluster, until } from "./cluster.js";
+import { askInTurn, REPEAT_AFTER_MS } from "../../src/cli/admin-client.js";
+import { TestCluster, until } from "./cluster.js";
 
 /** A failover as `holdfast failovers -o json` shows it. */
 interface Row {
@@ -209,12 +210,14 @@ describe("flight recorder: the phases add up to what a client saw", function () 
     const to = others()[1] ?? "";
     await leadBy(others()[0] ?? "");
     // The operation carries its id: the stopped node is asked first, and the next one when it does not answer.
-    const endpoints = [session.owner, to].map((name) => cluster.node(name).grpc).join(",");
+    const endpoints = [session.owner, to].map((name) => cluster.node(name).grpc);
     const { row, gapMs, from } = await recorded(async () => {
       cluster.signal(session.owner, "SIGSTOP");
-      const args = ["--session", String(session.id), "--to", to, "--force", "--reason", "it hangs"];
-      const result = await run(["--endpoints", endpoints, "transfer", ...args]);
-      assert.equal(result.code, 0, result.stderr);
+      // As the command line asks, without the start of a process: on a busy machine that alone takes a lease.
+      const request = { sessionId: Number(session.id), to, force: true, reason: "it hangs" };
+      const named = { ...request, operationId: "op-forced" };
+      const begun = await askInTurn(endpoints, "Transfer", named, 10_000, REPEAT_AFTER_MS);
+      assert.equal(begun.id, "op-forced");
     });
     agrees(row, gapMs);
     assert.deepEqual([row.kind, row.from, row.to, session.owner], ["forced", from, [to], to]);
