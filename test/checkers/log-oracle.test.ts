@@ -98,6 +98,17 @@ const SCENES: readonly (readonly [mutant: MutantName, checker: string, run: (sce
     },
   ],
   [
+    "lockWaiterOvertaken",
+    "waiter overtaken",
+    ({ world, a }) => {
+      const [one, two, three] = [world.opened(a), world.opened(a), world.opened(a)];
+      world.lock(a, one, 0, 10, { exclusive: false });
+      world.lock(a, two, 5, 1, { failImmediately: false });
+      world.lock(a, one, 5, 2, { exclusive: false });
+      world.lock(a, three, 5, 1, { exclusive: false });
+    },
+  ],
+  [
     "lockRollbackMissing",
     "lock array",
     ({ world, a }) => {
