@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Campaign, printFailure } from "./campaign.js";
-import { clusterWorld } from "./worlds.js";
+import { clusterWorld, sceneWorld } from "./worlds.js";
 
 /** Seeds that once failed, and what they found: each stays here for good. See docs/verification.md. */
 const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
@@ -17,6 +17,7 @@ const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
 
 const FIXED_SEEDS = 6;
 const RANDOM_SEEDS = 3;
+const SCENE_SEEDS = 3;
 
 describe("simulation of the whole product", function () {
   this.timeout(240_000);
@@ -45,6 +46,17 @@ describe("simulation of the whole product", function () {
     for (const report of all.failures.slice(before)) printFailure(report);
     assert.equal(all.failures.length, before);
     assert.deepEqual(all.missingSituations(), []);
+  });
+
+  it("scenes pass, the same way twice, and reach what they are for", async () => {
+    const scenes = new Campaign(sceneWorld);
+    for (let seed = 1; seed <= SCENE_SEEDS; seed++) await scenes.run(seed, seed === 1);
+    for (const report of scenes.failures) printFailure(report);
+    assert.equal(scenes.failures.length, 0);
+    assert.deepEqual(
+      sceneWorld.situations.filter((name) => !scenes.tally.situations.has(name)),
+      [],
+    );
   });
 
   const first = process.env.SEED ? Number(process.env.SEED) : 1_000_000 + Math.floor(Math.random() * 1e9);

@@ -1,6 +1,6 @@
 /**
  * `make sim`. Environment: SEED=n runs one seed, twice, and compares the traces; TRACE=1 prints every event of it.
- * SEEDS=n runs seeds 1..n, SEEDS=a-b that range; SECONDS_MAX=n goes on until then. WORLD=core|cluster restricts it to one
+ * SEEDS=n runs seeds 1..n, SEEDS=a-b that range; SECONDS_MAX=n goes on until then. WORLD=core|cluster|scenes restricts it to one
  * world. JSON=file leaves the figures. What a run other than a range has not reached of the listed situations is looked
  * for with the seeds that are known for it. Exits 1 when a checker objects, a trace is not the same twice, or a listed
  * situation was never reached.

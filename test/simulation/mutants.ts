@@ -5,7 +5,7 @@ import * as raft from "../../src/raft/mutants.js";
 import { DISK_MUTANTS, setDiskMutant } from "../../src/testing/core-world/index.js";
 import * as state from "../../src/state/mutants.js";
 import { runOracle } from "../oracle/oracle.js";
-import { clusterWorld, coreWorld, type World } from "./worlds.js";
+import { clusterWorld, coreWorld, sceneWorld, type World } from "./worlds.js";
 
 /** etcd's files, which see what no safety checker can: who talks, and when. Tried after this many seeds. */
 const ORACLE_FOLDER = process.env.DIR || "../shared/oracle/etcd-raft";
@@ -40,7 +40,7 @@ export interface Killed {
 /** Everything that can be planted. */
 export function allMutants(): Mutant[] {
   const core = { worlds: [coreWorld], oracle: true };
-  const product = { worlds: [clusterWorld], oracle: false };
+  const product = { worlds: [clusterWorld, sceneWorld], oracle: false };
   return [
     ...listed(raft.MUTANTS, raft.setMutant, core),
     ...listed(DISK_MUTANTS, setDiskMutant, { ...core, oracle: false }),

@@ -3,6 +3,7 @@ import {
   CLUSTER_SITUATION_SEEDS,
   CLUSTER_SITUATIONS,
   runCluster,
+  SCENE_SITUATIONS,
 } from "../../src/testing/cluster-world/index.js";
 import type { RunReport } from "../../src/testing/run-report.js";
 
@@ -36,4 +37,13 @@ export const clusterWorld: World = {
   run: (seed, sink = null) => runCluster(seed, sink),
 };
 
-export const WORLDS: readonly World[] = [coreWorld, clusterWorld];
+/** The whole product in situations that are played on purpose, without any other fault. */
+export const sceneWorld: World = {
+  name: "scenes",
+  situations: SCENE_SITUATIONS,
+  seedsForSituations: 20,
+  situationSeeds: [],
+  run: (seed, sink = null) => runCluster(seed, sink, true),
+};
+
+export const WORLDS: readonly World[] = [coreWorld, clusterWorld, sceneWorld];

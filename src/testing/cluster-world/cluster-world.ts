@@ -29,6 +29,7 @@ import { ClusterOperator } from "./cluster-operator.js";
 import { addressOf, ClusterNode, type ClusterParts } from "./cluster-node.js";
 import { type ClusterSettings, drawClusterSettings } from "./cluster-settings.js";
 import { Population } from "./population.js";
+import { calm } from "./scenes.js";
 import { SimStreams } from "./stream-network.js";
 
 /** Virtual time within which a healed cluster must serve everybody again. */
@@ -78,10 +79,15 @@ export class ClusterWorld implements ClusterParts {
   writes = 0;
   reads = 0;
 
-  constructor(seed: number) {
+  /** With `scenes`, the faults and clients are those of the scenes alone. */
+  constructor(
+    seed: number,
+    readonly scenes = false,
+  ) {
     this.sim = new Simulation(seed);
     const { seeds } = this.sim;
-    const settings = drawClusterSettings(seeds.stream("swarm"));
+    const drawn = drawClusterSettings(seeds.stream("swarm"));
+    const settings = scenes ? calm(drawn) : drawn;
     this.settings = settings;
     this.network = new SimNetwork(this.sim, seeds.stream("network"), (_from, _to, run) => run());
     this.network.faults = { ...CALM, delayMeanUs: settings.networkDelayMeanUs, lossRate: settings.lossRate };

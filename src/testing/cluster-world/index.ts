@@ -1,3 +1,3 @@
 export { CLUSTER_BOUND_US, ClusterWorld } from "./cluster-world.js";
 export { runCluster } from "./run-cluster.js";
-export { CLUSTER_SITUATION_SEEDS, CLUSTER_SITUATIONS } from "./situations.js";
+export { CLUSTER_SITUATION_SEEDS, CLUSTER_SITUATIONS, SCENE_SITUATIONS } from "./situations.js";

@@ -7,6 +7,7 @@ import type { ClusterWorld } from "./cluster-world.js";
 import { CrashPointFaults } from "./crash-point-faults.js";
 import { LockClient, type LockHistory } from "./lock-client.js";
 import { type Identity, ProtocolClient } from "./protocol-client.js";
+import { Scenes } from "./scenes.js";
 import { StrayServer } from "./stray-server.js";
 import { WildClient } from "./wild-client.js";
 
@@ -31,15 +32,21 @@ export class Population {
   constructor(private readonly world: ClusterWorld) {}
 
   start(): void {
+    if (this.world.scenes) this.members.push(new Scenes(this.world, this.world.sim.seeds.stream("scenes")));
+    else this.draw();
+    for (const member of this.members) member.run().catch((error: unknown) => this.world.fail(error));
+    if (this.world.scenes) return;
+    const crashes = new CrashPointFaults(this.world, this.world.sim.seeds.stream("crash points"));
+    crashes.start();
+  }
+
+  private draw(): void {
     const prng = this.world.sim.seeds.stream("population");
     const [wilds, lockers, bursts] = [prng.pick([0, 1, 2, 3]), prng.pick([0, 2, 3]), prng.pick([0, 0, 1])];
     for (let n = 0; n < wilds; n++) this.wild();
     for (let n = 0; n < lockers; n++) this.locker();
     for (let n = 0; n < bursts; n++) this.burst();
     if (prng.chance(0.5)) this.stray();
-    for (const member of this.members) member.run().catch((error: unknown) => this.world.fail(error));
-    const crashes = new CrashPointFaults(this.world, this.world.sim.seeds.stream("crash points"));
-    crashes.start();
   }
 
   private wild(): void {

@@ -2,12 +2,16 @@ import type { RunFailure, RunReport } from "../run-report.js";
 import { Violation } from "../sim/simulation.js";
 import { ClusterWorld } from "./cluster-world.js";
 
-/** Runs one seed of the whole product to its end. `sink` receives the trace as text. Never rejects. */
+/**
+ * Runs one seed of the whole product to its end; with `scenes`, of the scenes that are played on it. `sink` receives the
+ * trace as text. Never rejects.
+ */
 export async function runCluster(
   seed: number,
   sink: ((line: string) => void) | null = null,
+  scenes = false,
 ): Promise<RunReport> {
-  const world = new ClusterWorld(seed);
+  const world = new ClusterWorld(seed, scenes);
   world.sim.trace.sink = sink;
   let failure: RunFailure | null = null;
   try {
@@ -25,7 +29,7 @@ export async function runCluster(
     world.population.end();
   }
   return {
-    world: "cluster",
+    world: scenes ? "scenes" : "cluster",
     seed,
     virtualUs: world.sim.nowUs,
     events: world.sim.events,

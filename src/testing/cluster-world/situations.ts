@@ -44,3 +44,12 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
 
 /** Seeds that together reach all of them; more than are needed, because a change of the product moves what a seed does. */
 export const CLUSTER_SITUATION_SEEDS: readonly number[] = [20, 14, 24, 25, 11, 15, 19, 23, 118];
+
+/** What the scenes have to reach. */
+export const SCENE_SITUATIONS: readonly string[] = [
+  "scene: handle taken up near its deadline: done",
+  "scene: newer application let in",
+  "scene: older application refused",
+  "scene: owner killed while it creates files",
+  "scene: served by another while its owner was stopped",
+];
