@@ -89,7 +89,8 @@ export class Simulation {
         // only when no microtask is left. It is not a timer: no real time passes and no I/O is looked at.
         queueMicrotask(() => process.nextTick(turn));
       };
-      process.nextTick(turn);
+      // Called from a timer or an I/O callback, the tick queue would come before the microtasks of what was just started.
+      queueMicrotask(() => process.nextTick(turn));
     });
   }
 }
