@@ -3,12 +3,14 @@ import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import { Backoff } from "./backoff.js";
 import { Call, type CallSpec } from "./call.js";
+import { handleGone, outcomeOf, refusal, retryAfter } from "./call-results.js";
 import { Deadlines } from "./deadlines.js";
+import { type Answered, ExpressFrames } from "./express-frames.js";
 import { Lanes } from "./lanes.js";
 import type { HandleState } from "./handle-state.js";
 import type { FileLink } from "./link.js";
 import { OnWire } from "./on-wire.js";
-import { type Outcome, Outcomes, unknownOutcome } from "./outcomes.js";
+import { Outcomes, unknownOutcome } from "./outcomes.js";
 import type { ClientSettings } from "./options.js";
 import { leavesOpen, nodeIsUnwell, type Reaction, reactionTo } from "./retry.js";
 import { SlotTable } from "./slots.js";
@@ -21,12 +23,6 @@ export interface CallBookOwner {
   reclaim(call: Call, done: (ok: boolean) => void): void;
   /** A handle was moved alone, as the error says: it has to be followed. */
   handleMoved(handle: HandleState, error: HoldfastError): void;
-}
-
-/** A frame of the library's own that waits for its answer. */
-interface Express {
-  readonly answered: (response: v1.IFileResponse) => void;
-  readonly link: FileLink;
 }
 
 /** Payload bytes on the wire at once; the next call waits. Bounds memory and keeps pings from queueing behind data. */
@@ -52,7 +48,7 @@ export class CallBook {
   readonly #owner: CallBookOwner;
   readonly #lanes = new Lanes();
   readonly #wire = new OnWire();
-  readonly #express = new Map<number, Express>();
+  readonly #express = new ExpressFrames();
   readonly #deadlines: Deadlines;
   readonly outcomes: Outcomes;
   #slots = new SlotTable(0);
@@ -132,7 +128,7 @@ export class CallBook {
   /** One channel of several is gone: what was unanswered there is sent again on the others. */
   linkLost(link: FileLink): void {
     const wasFirst = this.#wire.first === link;
-    for (const [id, express] of this.#express) if (express.link === link) this.#express.delete(id);
+    this.#express.linkLost(link);
     for (const call of this.#wire.drop(link)) this.#unanswered(call);
     if (wasFirst) this.#reclaimsAgain();
     this.#dropCancels();
@@ -189,21 +185,17 @@ export class CallBook {
   }
 
   /** Sends a frame of the library's own at once; `answered` is forgotten when the link dies. */
-  express(body: v1.IFileRequest, answered: Express["answered"], link = this.#wire.first): void {
+  express(body: v1.IFileRequest, answered: Answered, link = this.#wire.first): void {
     if (link === undefined) return;
     const id = this.#nextId++;
-    this.#express.set(id, { answered, link });
+    this.#express.expect(id, link, answered);
     link.send({ ...body, id, context: { channelSequence: this.channelSequence } });
   }
 
   /** An answer arrived on the present link. */
   onAnswer(response: v1.IFileResponse): void {
     const id = response.id as number;
-    const express = this.#express.get(id);
-    if (express !== undefined) {
-      this.#express.delete(id);
-      return express.answered(response);
-    }
+    if (this.#express.take(id, response)) return;
     const call = this.#wire.find(id);
     if (call === undefined) return;
     this.#wire.takeOff(call);
@@ -502,34 +494,4 @@ export class CallBook {
   #requestId(call: Call): string {
     return call.slot === null ? "" : `${this.sessionId}-${call.slot.index}-${call.slot.sequence}`;
   }
-}
-
-function outcomeOf(result: v1.IFileResponse | HoldfastError | null): Outcome {
-  if (result === null) return { kind: "not-done" };
-  if (result instanceof HoldfastError) return { kind: "failed", error: result };
-  return { kind: "done", response: result };
-}
-
-function retryAfter(error: HoldfastError): number {
-  return error.extras.retryAfterMs ?? 0;
-}
-
-/** At the deadline the reason why it could not be done says more than the deadline itself. */
-function refusal(call: Call, why: HoldfastError): HoldfastError {
-  const last = call.lastError;
-  if (last === null) return new HoldfastError(why.code, `${why.message}; it was not done`);
-  const { cause: _cause, ...extras } = last.extras;
-  return new HoldfastError(last.code, `${last.message} (${why.message}; it was not done)`, extras);
-}
-
-/** What an operation on a handle that is no more gets. */
-export function handleGone(handle: { readonly lostBecause: string; readonly path: string } | undefined) {
-  const because = handle?.lostBecause ? `: ${handle.lostBecause}` : "";
-  return new HoldfastError(
-    ErrorCode.FILE_CLOSED,
-    `the handle of ${handle?.path ?? "?"} is closed${because}`,
-    {
-      next: "open the file again",
-    },
-  );
 }
