@@ -1,6 +1,7 @@
 import type { ServerWritableStream } from "@grpc/grpc-js";
 import type { v1 } from "../../wire/index.js";
 import { limits } from "../../wire/limits.js";
+import { pastFailovers } from "./past-events.js";
 import type { AdminParts } from "./service.js";
 
 /** Events in one message: small enough for the message limit whatever they carry. */
@@ -9,7 +10,7 @@ const CHUNK = 200;
 /** Bytes that may wait for a slow reader before it is cut off; it resumes by its token. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
-/** Serves `holdfast events`: what is kept, and with `follow` what comes. */
+/** Serves `holdfast events`: what records and kept events tell, and with `follow` what comes. */
 export function streamEvents(
   parts: AdminParts,
   call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>,
@@ -20,7 +21,10 @@ export function streamEvents(
   const wanted = (event: v1.IEvent) => kinds.size === 0 || kinds.has(event.kind ?? "");
   const from = Number(request.fromRevision ?? 0);
   const kept = parts.events.from(from);
-  let chosen = kept.events.filter(wanted);
+  const { state, appliedIndex } = parts.replica;
+  const oldest = Number(parts.events.from(0).events[0]?.revision ?? appliedIndex + 1);
+  const past = pastFailovers(state.failovers(), from, oldest);
+  let chosen = [...past, ...kept.events].filter(wanted);
   let compacted = kept.compacted;
   if (chosen.length > limit) {
     // Without a start the latest are wanted; with one, the first, and the token leads on.
