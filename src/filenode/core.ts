@@ -141,12 +141,25 @@ export class NodeCore {
     session: OwnedSession | null,
     data?: Uint8Array,
   ): Promise<v1.ICommandResult> {
+    // Its announcement came so late that the effect was resolved as one that nobody works on. Done now it would be done
+    // behind the back of the state; the repeat of the call finds what is on record.
+    if (this.finished.has(record.id ?? 0))
+      return Promise.reject(
+        new HoldfastError(ErrorCode.OUTCOME_UNKNOWN, `${record.path}: the effect has ended already`, {
+          retryAfterMs: 1,
+        }),
+      );
     return this.runEffect(record, session, (vfs) => performEffect(vfs, record, data));
   }
 
   /** Ends an effect that somebody else left. */
   resolve(record: v1.IEffectRecord, session: OwnedSession | null): Promise<v1.ICommandResult> {
     return this.runEffect(record, session, (vfs) => resolveEffect(vfs, record));
+  }
+
+  /** True while a call or a resolver works on this effect. */
+  isRunning(effectId: number): boolean {
+    return this.effects.has(effectId);
   }
 
   /** True for an effect whose outcome this process has recorded lately. */

@@ -11,6 +11,8 @@ import type { OwnedSession } from "./sessions.js";
 export type { FileNodeOptions } from "./core.js";
 
 const UNFINISHED_RETRY_MS = 500;
+/** After a load, until effects that nobody has taken up meanwhile count as left. */
+const MISSED_LOOK_MS = 1000;
 const LOAD_RETRY_MS = 200;
 /** What runs may take so long at an orderly stop; a hung share must not keep the process. */
 const STOP_DRAIN_MS = 2000;
@@ -122,9 +124,27 @@ export class FileNodeImpl implements FileNode, EventsEnv {
       if (known === undefined || known.epoch < (record.epoch ?? 0)) loadSession(core, record);
     }
     for (const session of before) if (!owned.has(session.id)) dropSession(core, session);
+    const missed = new Set<number>();
     for (const effect of answer.effects ?? [])
       if (!core.sessions.has(effect.sessionId ?? 0)) void effectNeeded(core, effect);
+      else missed.add(effect.id ?? 0);
+    if (missed.size > 0) this.lookAgain(missed);
     this.sweep();
+  }
+
+  // A snapshot may have skipped the answer to whoever began an effect, or the event that asks for it: nobody works on it,
+  // and it blocks its names. What a call does work on comes to an end by itself meanwhile.
+  private lookAgain(missed: ReadonlySet<number>): void {
+    const { core } = this;
+    core.options.runtime.scheduler.after(MISSED_LOOK_MS, () => {
+      void (async () => {
+        const { incarnation } = core.options.lease;
+        const answer = await core.options.coordinator.query({ owned: { node: core.node, incarnation } });
+        if (answer.error && !core.stopping) this.lookAgain(missed);
+        for (const effect of answer.effects ?? [])
+          if (missed.has(effect.id ?? 0) && !core.isRunning(effect.id ?? 0)) void effectNeeded(core, effect);
+      })();
+    });
   }
 
   /** Clears away what effects of dead nodes left beside their outcome; several nodes may do it at once. */

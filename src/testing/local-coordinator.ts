@@ -50,6 +50,11 @@ export class LocalCoordinator {
       for (const command of due) this.apply(command);
   }
 
+  /** Tells everybody who watches to load anew, as a member does that caught up by a snapshot. */
+  resync(): void {
+    for (const { events } of this.watches) events.onResync(this.index);
+  }
+
   /** This coordinator as a file node sees it. Answers come in a later turn, as over any link. */
   client(): CoordinatorClient {
     return {

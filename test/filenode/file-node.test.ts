@@ -74,6 +74,25 @@ describe("a file node", () => {
     await alice.refused(ErrorCode.REQUEST_MISMATCH, append("other"), { request: { slot: 0, sequence: 3 } });
   });
 
+  // Cluster seed 68: the intent was in the log, the node that began it caught up by a snapshot and never heard of that.
+  it("ends an effect that a snapshot skipped", async () => {
+    const open = await alice.openFile("log");
+    const append: v1.IFileRequest = {
+      write: { handle: open.handle ?? null, append: true, data: new TextEncoder().encode("one;") },
+    };
+    const request = alice.requestId();
+    world.coordinator.muted = true;
+    void alice.must(append, { request }).catch(() => undefined);
+    await quiet();
+    world.coordinator.muted = false;
+    assert.equal([...world.coordinator.state.effects()].length, 1);
+    world.coordinator.resync();
+    await quiet();
+    world.time.advance(1000);
+    await quiet();
+    assert.deepEqual([...world.coordinator.state.effects()], []);
+  });
+
   it("keeps appends of several handles apart", async () => {
     const bob = await TestClient.make(2, "bob").open(n2);
     const mine = await alice.openFile("log");
