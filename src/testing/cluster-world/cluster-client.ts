@@ -172,14 +172,30 @@ export class ClusterClient {
   private async createAndRemove(session: Session): Promise<void> {
     const name = `file-${this.record()}`;
     this.world.named(name, "creating");
-    const handle = await session.open(`demo:/${name}`, { disposition: "create", access: "all" });
+    const creating = session.open(`demo:/${name}`, { disposition: "create", access: "all" });
+    const handle = await this.unless(
+      ErrorCode.OBJECT_NAME_COLLISION,
+      `create of ${name}, a new name,`,
+      creating,
+    );
     this.world.named(name, "there");
     if (this.prng.chance(0.5)) await handle.write(0, encode(name));
     await handle.close();
     if (this.prng.chance(0.5)) {
       this.world.named(name, "removing");
-      await session.remove(`demo:/${name}`);
+      const removing = session.remove(`demo:/${name}`);
+      await this.unless(ErrorCode.OBJECT_NAME_NOT_FOUND, `removal of ${name}, which stands,`, removing);
       this.world.named(name, "gone");
+    }
+  }
+
+  /** This answer would mean that a call was carried out twice, or that somebody else touched the name. */
+  private async unless<T>(code: ErrorCode, what: string, call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } catch (error) {
+      if (!(error instanceof HoldfastError) || error.code !== code) throw error;
+      throw new Violation("own name", `${what} was answered with ${error.codeName}: ${error.message}`);
     }
   }
 }

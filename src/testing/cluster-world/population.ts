@@ -6,6 +6,8 @@ import { BurstClient } from "./burst-client.js";
 import type { ClusterWorld } from "./cluster-world.js";
 import { CrashPointFaults } from "./crash-point-faults.js";
 import { LockClient, type LockHistory } from "./lock-client.js";
+import { OpenClient } from "./open-client.js";
+import { OpenHistory } from "./open-history.js";
 import { type Identity, ProtocolClient } from "./protocol-client.js";
 import { Scenes } from "./scenes.js";
 import { StrayServer } from "./stray-server.js";
@@ -21,10 +23,11 @@ interface Member {
   stop(): void;
 }
 
-/** The clients of a cluster beside those that measure its liveness: lockers, bursts, and wild ones. */
+/** The clients of a cluster beside those that measure its liveness: lockers, openers, bursts, and wild ones. */
 export class Population {
   private readonly members: Member[] = [];
   private readonly locks: LockHistory = [];
+  private readonly opens = new OpenHistory();
   private nextId = 1;
   linearizable = 0;
   gaveUp = 0;
@@ -47,6 +50,7 @@ export class Population {
     for (let n = 0; n < lockers; n++) this.locker();
     for (let n = 0; n < bursts; n++) this.burst();
     if (prng.chance(0.5)) this.stray();
+    this.openers();
   }
 
   private wild(): void {
@@ -71,6 +75,20 @@ export class Population {
     this.members.push(new BurstClient(id, this.world, this.process(id), prng));
   }
 
+  /** Drawn from a stream of their own: a seed that has none goes the way it went before there were any. */
+  private openers(): void {
+    const draw = this.world.sim.seeds.stream("openers");
+    const count = draw.pick([0, 0, 2, 3, 4]);
+    const files = ["demo:/opens-1", "demo:/opens-2", "demo:/opens-3"].slice(0, draw.between(1, 3));
+    const present = new Set<string>();
+    for (let n = 0; n < count; n++) {
+      const id = this.nextId++;
+      const prng = this.world.sim.seeds.stream(`opener ${id}`);
+      const client = new OpenClient(id, this.world, this.process(id), prng, files, this.opens, present);
+      this.members.push(client);
+    }
+  }
+
   private stray(): void {
     const server = new StrayServer(this.world, this.world.sim.seeds.stream("stray server"));
     this.world.oracle.add(server);
@@ -89,6 +107,7 @@ export class Population {
 
   /** What the clients saw, together. */
   check(): void {
+    this.checkOpens();
     if (this.locks.length === 0) return;
     const { verdict, longest } = checkLinearizable(this.locks, rangeLockModel, STEPS_MAX);
     if (verdict === "linearizable") this.linearizable++;
@@ -98,6 +117,12 @@ export class Population {
         "linearizable locks",
         `${this.locks.length} operations on byte-range locks; at most ${longest.length} of them fit into one order`,
       );
+  }
+
+  private checkOpens(): void {
+    const { linearizable, gaveUp } = this.opens.check(STEPS_MAX);
+    this.linearizable += linearizable;
+    this.gaveUp += gaveUp;
   }
 
   /** Places of these clients, for partitions. */
