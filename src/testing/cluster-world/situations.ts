@@ -6,6 +6,9 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
   "cluster of 5",
   "disk declared full",
   "everybody served after the faults",
+  "file closed that was opened with a share mode",
+  "file opened after somebody left it open",
+  "file opened with a share mode",
   "full disk left without help",
   "leader killed",
   "lock granted",
@@ -13,6 +16,8 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
   "member removed and stopped",
   "node stopped because its disk failed",
   "nodes agree after the faults",
+  "open refused by a share mode",
+  "open refused by a share mode after a failover",
   "operation ended: drain",
   "operation ended: transfer",
   "operator: cordon done",
@@ -43,7 +48,7 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
 ];
 
 /** Seeds that together reach all of them; more than are needed, because a change of the product moves what a seed does. */
-export const CLUSTER_SITUATION_SEEDS: readonly number[] = [20, 14, 24, 25, 11, 15, 19, 23, 118];
+export const CLUSTER_SITUATION_SEEDS: readonly number[] = [20, 14, 24, 25, 11, 15, 19, 23, 118, 44];
 
 /** What the scenes have to reach. */
 export const SCENE_SITUATIONS: readonly string[] = [
