@@ -24,7 +24,11 @@ export interface PersistBatch {
    * follow then, in order, without a sync of their own.
    */
   readonly mustSync: boolean;
-  /** May leave only after this batch and all earlier ones are durable. Messages to the own id are never in it. */
+  /**
+   * May leave only after this batch and all earlier ones are durable. Messages to the own id are never in it. One of an
+   * earlier term may acknowledge what a later leader has replaced since, perhaps in the same turn: it comes as late as
+   * one that the network kept, and what it covers can no longer be committed.
+   */
   readonly after: readonly Message[];
 }
 

@@ -29,6 +29,7 @@ function disk(term: number, vote: number, terms: readonly number[], snapshotInde
     snapshotIndex,
     lastIndex: snapshotIndex + terms.length,
     everDurableIndex: snapshotIndex + terms.length,
+    logWrittenInTerm: terms.at(-1) ?? 0,
     termAt: (index) => terms[index - snapshotIndex - 1] ?? -1,
   };
 }
@@ -152,7 +153,7 @@ describe("checkers of the consensus core", () => {
     caught(() => checker.observe(3, 6, 102), "equal state digests");
   });
 
-  it("effect contract: promises that the sender's disk does not know", () => {
+  it("effect contract: promises that the sender's disk does not know, unless a later leader has replaced it", () => {
     const checker = new EffectContract();
     const message = (kind: MessageKind, change: (message: Message) => void): Message => {
       const built = new Message(kind, 1, 2, 5);
@@ -164,6 +165,10 @@ describe("checkers of the consensus core", () => {
     checker.leaves(ack(2), ok);
     caught(() => checker.leaves(ack(3), ok), "effect contract");
     caught(() => checker.leaves(ack(2), disk(4, 2, [1, 5])), "effect contract");
+    const late = { ...disk(6, 0, [1, 4]), logWrittenInTerm: 6 };
+    checker.leaves(ack(3), late);
+    caught(() => checker.leaves(ack(3), { ...late, logWrittenInTerm: 5 }), "effect contract");
+    caught(() => checker.leaves(ack(3), disk(6, 0, [1, 4])), "effect contract");
     const grant = message(MessageKind.VoteResponse, () => undefined);
     checker.leaves(grant, ok);
     caught(() => checker.leaves(grant, disk(5, 3, [])), "effect contract");

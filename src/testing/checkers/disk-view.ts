@@ -7,6 +7,8 @@ export interface DiskView {
   readonly lastIndex: number;
   /** The largest last index that this disk ever had: a truncation takes nothing back that was promised before it. */
   readonly everDurableIndex: number;
+  /** The term on the disk when its log was last written: entries, or a snapshot. Zero when it never was. */
+  readonly logWrittenInTerm: number;
   /** Term at an index of the log on disk, the snapshot's own index included; -1 elsewhere. */
   termAt(index: number): number;
 }

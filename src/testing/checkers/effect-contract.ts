@@ -12,9 +12,7 @@ export class EffectContract {
     switch (message.kind) {
       case MessageKind.AppendResponse:
         this.termDurable(message, disk);
-        if (!message.reject && message.index > disk.lastIndex) {
-          this.broken(message, `acknowledges ${message.index}, its disk ends at ${disk.lastIndex}`);
-        }
+        if (!message.reject) this.acknowledgedDurable(message, disk);
         return;
       case MessageKind.VoteResponse:
         this.termDurable(message, disk);
@@ -50,6 +48,18 @@ export class EffectContract {
     if (disk.term < message.term) {
       this.broken(message, `speaks for term ${message.term}, its disk knows term ${disk.term}`);
     }
+  }
+
+  /**
+   * In the term of the acknowledgement nothing that it covers can go again. A leader of a later term may replace it, on
+   * disks that sync in groups or whose completions are noticed late even before the acknowledgement leaves; then the log
+   * on disk is that leader's work. It was elected without it and could not have been, had a majority accepted it in the
+   * term before: it can never be committed, and the acknowledgement is worth as much as one that the network kept for so
+   * long. That none of them counts is for the check of commits against the disks.
+   */
+  private acknowledgedDurable(message: Message, disk: DiskView): void {
+    if (message.index <= disk.lastIndex || disk.logWrittenInTerm > message.term) return;
+    this.broken(message, `acknowledges ${message.index}, its disk ends at ${disk.lastIndex}`);
   }
 
   private logDurable(message: Message, disk: DiskView): void {

@@ -59,6 +59,7 @@ export class CoreDisk implements DiskView {
   snapshotIndex: number;
   snapshotTerm: number;
   everDurableIndex: number;
+  logWrittenInTerm = 0;
   private entries: Entry[] = [];
   private queue: Queued[] = [];
   private syncing = false;
@@ -293,6 +294,7 @@ export class CoreDisk implements DiskView {
         if (batch.hardState !== null) this.hardState = batch.hardState;
         if (batch.snapshot !== null) this.install(batch.snapshot, write.installed);
         if (batch.entries.length > 0) this.append(batch.entries);
+        if (batch.snapshot !== null || batch.entries.length > 0) this.logWrittenInTerm = this.term;
         return;
       }
       default:
@@ -387,6 +389,7 @@ export class CoreDisk implements DiskView {
     this.snapshotIndex = state.index;
     this.snapshotTerm = state.term;
     this.everDurableIndex = state.index;
+    this.logWrittenInTerm = 0;
   }
 }
 
