@@ -16,6 +16,7 @@ const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
 const REGRESSIONS_WITH_EXTRA_FAULTS: readonly (readonly [seed: number, found: string])[] = [
   [1972, "the effect contract blamed an acknowledgement noticed after a later leader had replaced its entry"],
   [4411, "the same, where one sync wrote the entry and what replaced it"],
+  [4638, "a disk rotted while a removal was on its way: of two voters one was lost"],
   [7549, "the same as 1972, where one turn accepted the entry and what replaced it"],
   [7870, "the same as 1972, with a short tail"],
 ];

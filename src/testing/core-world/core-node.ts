@@ -80,6 +80,8 @@ export class CoreNode {
   private readonly sending = new Map<number, number>();
   /** Lost its disk, or refuses to start from what is on it: never comes back under this id. */
   wiped = false;
+  /** The highest place in the log at which a configuration change was proposed here, over all lives. */
+  changeProposedAt = 0;
   private turnPlanned = false;
   private inbox: { readonly run: () => void; readonly timer: boolean }[] = [];
   private applyQueue: Entry[] = [];
@@ -259,6 +261,7 @@ export class CoreNode {
 
   proposeConfChange(change: ConfChange): boolean {
     const result = this.act((member) => member.proposeConfChange(change));
+    if (result?.ok) this.changeProposedAt = Math.max(this.changeProposedAt, result.index);
     if (result !== null && !result.ok) this.sim.tally.situation(`conf change refused: ${result.reason}`);
     return result?.ok ?? false;
   }

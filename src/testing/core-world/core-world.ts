@@ -177,8 +177,13 @@ export class CoreWorld implements NodeEvents {
     return this.makeNode(Math.max(...this.members.keys()) + 1, emptyState());
   }
 
-  /** At most one lost disk at a time among the members, in a group that survives it. */
+  /**
+   * At most one lost disk at a time among the members, in a group that survives it: also in the configuration that is
+   * still on its way through the log. A removal that was proposed before and takes effect after would leave two voters,
+   * and one of them lost.
+   */
   mayWipe(node: CoreNode): boolean {
+    if (this.changeUnderWay()) return false;
     for (const other of this.members.values()) {
       const config = other.state.confState;
       if (config.votersOutgoing.length > 0) return false;
@@ -186,6 +191,17 @@ export class CoreWorld implements NodeEvents {
       for (const id of [...config.voters, ...config.learners]) if (this.members.get(id)?.doomed) return false;
     }
     return true;
+  }
+
+  /** Until somebody has applied what came to stand there, a change may still be in a log or on the network. */
+  private changeUnderWay(): boolean {
+    let proposedAt = 0;
+    let appliedTo = 0;
+    for (const { changeProposedAt, state } of this.members.values()) {
+      proposedAt = Math.max(proposedAt, changeProposedAt);
+      appliedTo = Math.max(appliedTo, state.index);
+    }
+    return proposedAt > appliedTo;
   }
 
   // NodeEvents
