@@ -5,6 +5,7 @@ import {
   type RangeLockInput,
   type RangeLockOutput,
   rangeLockModel,
+  withoutFairRefusals,
 } from "../../src/testing/linearizability/index.js";
 import { LockExclusion } from "../../src/testing/checkers/index.js";
 import { LogOracle } from "../../src/testing/log-oracle/index.js";
@@ -309,6 +310,20 @@ describe("linearizability of byte-range locks", () => {
       verdict([op(0, 1, lock("a", 0, 4, false), true), op(2, 3, lock("b", 3, 5), true)]),
       "not-linearizable",
     );
+  });
+
+  it("a refusal beside another's request for the range needs no lock; one beside nobody's does", () => {
+    const unfinished = op(0, Number.POSITIVE_INFINITY, lock("a", 0, 4), null);
+    const refused = op(2, 3, lock("b", 3, 5), false);
+    const history = (other: Op) => withoutFairRefusals([other, refused]);
+    assert.deepEqual(history(unfinished), [unfinished]);
+    const refusedToo = op(1, 2, lock("a", 0, 4), false);
+    assert.deepEqual(history(refusedToo), [], "two that met");
+    assert.ok(history(op(1, 3, lock("b", 3, 5), true)).includes(refused), "its own request explains nothing");
+    for (const other of [op(0, 1, lock("a", 0, 4), false), op(1, 3, lock("a", 5, 6), true)]) {
+      assert.ok(history(other).includes(refused), JSON.stringify(other));
+      assert.equal(verdict(history(other)), "not-linearizable");
+    }
   });
 
   it("locks in the way of I/O are those that others hold all the while", () => {
