@@ -54,6 +54,8 @@ export class NodeCore {
   private readonly effects = new Map<number, Promise<v1.ICommandResult>>();
   private readonly finished = new Set<number>();
   private readonly unfinished = new Map<number, v1.IEffectRecord>();
+  /** What effects that were performed came to, as long as nobody knows whether the log has taken it. */
+  private readonly performed = new Map<number, Performed>();
 
   constructor(readonly options: FileNodeOptions) {
     this.limits = { ...filenodeLimits, ...options.limits };
@@ -204,25 +206,7 @@ export class NodeCore {
   ): Promise<v1.ICommandResult> {
     crashPoint("intent.recorded");
     const vfs = this.vfs(record.share ?? "");
-    const mayGoOn = this.admitWhile(session, this.options.lease.incarnation);
-    let finish: v1.IFinishEffect;
-    let failure: HoldfastError | null = null;
-    try {
-      const outcome = await this.writeGate.run(
-        () => mayGoOn(),
-        () => act(guardedVfs(vfs, mayGoOn)),
-      );
-      finish = finishOf(record, outcome);
-    } catch (thrown) {
-      const error = HoldfastError.from(thrown);
-      // Nobody knows how far it came, or it may not be finished from here: it stays pending for a resolver.
-      if (stays(error.code)) {
-        this.leaveUnfinished(record);
-        throw error;
-      }
-      failure = error;
-      finish = { effectId: record.id ?? 0, error: error.toDetail() };
-    }
+    const { finish, failure } = this.performedHere(record) ?? (await this.act(record, session, vfs, act));
     crashPoint("effect.performed");
     const result = await this.finish(record, finish, failure);
     this.noteFinished(record.id ?? 0);
@@ -231,6 +215,38 @@ export class NodeCore {
     crashPoint("effect.cleaned");
     if (failure !== null) throw failure;
     return result;
+  }
+
+  // The log may have taken the outcome without this node's knowledge, and others may have gone on from there: a file that
+  // is created once more has been removed meanwhile. Only the outcome is sent again, and refused if it is on record.
+  private performedHere(record: v1.IEffectRecord): Performed | null {
+    const performed = this.performed.get(record.id ?? 0);
+    return performed?.incarnation === this.options.lease.incarnation ? performed : null;
+  }
+
+  private async act(
+    record: v1.IEffectRecord,
+    session: OwnedSession | null,
+    vfs: Vfs,
+    act: (vfs: Vfs) => Promise<EffectOutcome>,
+  ): Promise<Performed> {
+    const { incarnation } = this.options.lease;
+    const mayGoOn = this.admitWhile(session, incarnation);
+    try {
+      const outcome = await this.writeGate.run(
+        () => mayGoOn(),
+        () => act(guardedVfs(vfs, mayGoOn)),
+      );
+      return { incarnation, finish: finishOf(record, outcome), failure: null };
+    } catch (thrown) {
+      const failure = HoldfastError.from(thrown);
+      // Nobody knows how far it came, or it may not be finished from here: it stays pending for a resolver.
+      if (stays(failure.code)) {
+        this.leaveUnfinished(record);
+        throw failure;
+      }
+      return { incarnation, finish: { effectId: record.id ?? 0, error: failure.toDetail() }, failure };
+    }
   }
 
   private noteFinished(effectId: number): void {
@@ -252,6 +268,9 @@ export class NodeCore {
       finishEffect: { ...finish, node: this.node, nodeIncarnation: this.options.lease.incarnation },
     });
     this.noteRevision(result.revision);
+    if (result.error && LOG_DID_NOT_TAKE.has(result.error.code ?? 0))
+      this.performed.set(record.id ?? 0, { incarnation: this.options.lease.incarnation, finish, failure });
+    else this.performed.delete(record.id ?? 0);
     // A recorded failure comes back as the answer to whoever asked for the effect: it is recorded all the same.
     const recorded = failure !== null && result.error?.message === failure.message;
     if (result.error && !recorded) throw this.unrecorded(record, HoldfastError.fromDetail(result.error));
@@ -306,6 +325,13 @@ const LOG_DID_NOT_TAKE: ReadonlySet<ErrorCode> = new Set([
   ErrorCode.OUTCOME_UNKNOWN,
   ErrorCode.STOPPING,
 ]);
+
+interface Performed {
+  /** Under which it was performed: a later one may have inherited the effect from somebody who took it back. */
+  readonly incarnation: number;
+  readonly finish: v1.IFinishEffect;
+  readonly failure: HoldfastError | null;
+}
 
 function finishOf(record: v1.IEffectRecord, outcome: EffectOutcome): v1.IFinishEffect {
   return {

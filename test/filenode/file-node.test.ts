@@ -288,6 +288,32 @@ describe("a file node", () => {
     assert.equal(Buffer.from(world.share.root.names?.get("log")?.data ?? []).toString(), "once");
   });
 
+  // Cluster seed 108: the outcome was in the log, the node that sent it did not know, and created the file once more.
+  it("performs no effect again whose outcome the log may have", async () => {
+    const coordinator = world.coordinator.client();
+    let unheard = 1;
+    const n3 = await world.start("n3", {
+      coordinator: {
+        ...coordinator,
+        execute: async (command, deadlineMs) => {
+          const result = await coordinator.execute(command, deadlineMs);
+          if (!command.finishEffect || unheard-- <= 0) return result;
+          return { error: { code: ErrorCode.OUTCOME_UNKNOWN, message: "caught up by a snapshot" } };
+        },
+      },
+    });
+    const carol = await TestClient.make(3, "carol").open(n3);
+    const create = carol.openRequest("once", { disposition: v1.Disposition.CREATE });
+    await carol.refused(ErrorCode.OUTCOME_UNKNOWN, create, { request: carol.requestId() });
+    assert.equal([...world.coordinator.state.effects()].length, 0);
+    world.share.root.names?.delete("once");
+    for (let i = 0; i < 20; i++) {
+      world.time.advance(100);
+      await quiet();
+    }
+    assert.equal(world.share.root.names?.has("once"), false, "it was created again");
+  });
+
   it("checks both halves of a handle's name", async () => {
     const open = await alice.openFile("f");
     const handle = { ...open.handle, volatile: Number(open.handle?.volatile) + 1 };
