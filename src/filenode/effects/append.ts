@@ -3,6 +3,7 @@ import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { Vfs, VfsFile } from "../api.js";
 import { crashPoint } from "../crash-points.js";
 import { filenodeMutants } from "../mutants.js";
+import { effectName, ensureEffectsFolder, removeIfThere } from "./names.js";
 import { openExpected } from "./replace.js";
 import type { Effect, EffectOutcome } from "./outcome.js";
 
@@ -42,7 +43,9 @@ export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOut
   const file = await openExpected(vfs, effect.path, effect.fileId);
   try {
     const end = effect.offset + effect.length;
-    if (await stands(file, effect)) {
+    const standing = await stands(file, effect);
+    if (!standing) await untilChangesPass(vfs, effect);
+    if (standing || (await stands(file, effect))) {
       await file.sync();
       return { fileId: effect.fileId, size: end, directory: false };
     }
@@ -56,6 +59,30 @@ export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOut
     { next: "send it again under the same request id", retryAfterMs: 1 },
   );
 }
+
+/**
+ * A share that hangs may hold the former owner's write in its kernel while reads go through: what is not there then may
+ * still come, after the append was taken back and while the client has it run anew. A change of our own waits behind the
+ * same obstacle. It must do no harm if it, too, comes late: it only makes and removes the effect's own name.
+ */
+async function untilChangesPass(vfs: Vfs, effect: Effect): Promise<void> {
+  const own = effectName(effect.id);
+  try {
+    await ensureEffectsFolder(vfs);
+    const file = await vfs.create(own);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  } catch (error) {
+    // An answer, whichever, says that changes are answered again.
+    if (!(error instanceof HoldfastError) || !ANSWERED.has(error.code)) throw error;
+  }
+  await removeIfThere(vfs, own);
+}
+
+const ANSWERED: ReadonlySet<ErrorCode> = new Set([ErrorCode.DISK_FULL, ErrorCode.OBJECT_NAME_COLLISION]);
 
 /** Whether the data of this append lies at the offset that it was given. */
 async function stands(file: VfsFile, effect: Effect): Promise<boolean> {
