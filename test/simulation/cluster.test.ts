@@ -16,7 +16,7 @@ const REGRESSIONS: readonly (readonly [seed: number, found: string])[] = [
 ];
 
 const FIXED_SEEDS = 6;
-const RANDOM_SEEDS = 3;
+const FURTHER_SEEDS = 3;
 const SCENE_SEEDS = 3;
 
 describe("simulation of the whole product", function () {
@@ -59,9 +59,10 @@ describe("simulation of the whole product", function () {
     );
   });
 
-  const first = process.env.SEED ? Number(process.env.SEED) : 1_000_000 + Math.floor(Math.random() * 1e9);
-  const last = first + (process.env.SEED ? 0 : RANDOM_SEEDS - 1);
-  it(`random seeds ${first} to ${last}`, async () => {
+  // New seeds are hunted for by `make sim`: what it finds becomes a seed above. A change is judged by seeds that are known.
+  const first = Number(process.env.SEED || 2_000_001);
+  const last = first + (process.env.SEED ? 0 : FURTHER_SEEDS - 1);
+  it(`further seeds ${first} to ${last}`, async () => {
     const campaign = new Campaign(clusterWorld);
     for (let seed = first; seed <= last; seed++) await campaign.run(seed, false);
     for (const report of campaign.failures) printFailure(report);
