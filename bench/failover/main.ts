@@ -1,6 +1,6 @@
 /**
  * `make bench-failover`: how long nothing is answered when something dies, measured from outside, beside etcd where it
- * is installed. Environment: KILLS (default 30), MOVES (default 50), CALM (seconds under full load, default 600), ONLY
+ * is installed. Environment: KILLS (default 30), MOVES (default 200), CALM (seconds under full load, default 600), ONLY
  * (parts, comma-separated: leader, etcd, owner, owner-leader, move, calm), JSON (file: figures of parts that do not run
  * now are kept), MARKDOWN (document whose table between the failover markers is rewritten).
  */
@@ -13,7 +13,7 @@ import { Figures } from "./figures.js";
 import { etcdTarget, holdfastTarget, type Target } from "./targets.js";
 
 const kills = Number(process.env["KILLS"] || 30);
-const moves = Number(process.env["MOVES"] || 50);
+const moves = Number(process.env["MOVES"] || 200);
 const calmSeconds = Number(process.env["CALM"] || 600);
 const only = process.env["ONLY"]?.split(",").filter((part) => part !== "");
 const figures = new Figures(process.env["JSON"] || "", machine());

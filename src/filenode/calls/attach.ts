@@ -80,12 +80,7 @@ export async function bindChannel(
       next: "resume the session on this stream",
     });
   // Complete, token and all: it was answered to the client that is connected here.
-  const { record } = session;
-  const isClient =
-    record.principal === peer.principal &&
-    sameBytes(record.resumeToken, context.resumeToken) &&
-    sameBytes(record.clientGuid, checkGuid(context.clientGuid, "client guid"));
-  if (!isClient)
+  if (!isClientOf(session.record, peer, context))
     throw new HoldfastError(ErrorCode.ACCESS_DENIED, `session ${id} belongs to another principal or client`);
   core.admit(session);
   if (session.channels.size >= core.limits.channelsPerSessionMax)
@@ -94,6 +89,15 @@ export async function bindChannel(
       `session ${id} has ${session.channels.size} channels, which is the limit`,
     );
   return session;
+}
+
+/** Whether the caller proves what the session's own client proves. For records with their token: of sessions in use here. */
+export function isClientOf(record: v1.ISessionRecord, peer: PeerInfo, context: v1.ICallContext): boolean {
+  return (
+    record.principal === peer.principal &&
+    sameBytes(record.resumeToken, context.resumeToken) &&
+    sameBytes(record.clientGuid, checkGuid(context.clientGuid, "client guid"))
+  );
 }
 
 /** Says where a session is that this node does not serve. */
