@@ -166,7 +166,7 @@ async function elsewhere(
   const address = error.code === ErrorCode.NOT_OWNER ? error.extras.owner?.grpcAddress : undefined;
   const passedOn = call.metadata.get(FORWARDED).length > 0;
   if (!address || parts.forwarder === null || context.redirect || passedOn) throw error;
-  return parts.forwarder.forward(address, method, call.request, call.metadata, call.getDeadline());
+  return parts.forwarder.forward(address, method, call.request, call);
 }
 
 function timeLeft(runtime: Runtime, deadline: Date | number): number {

@@ -1,4 +1,5 @@
 import { Client, type ChannelCredentials, type Metadata, type ServiceError } from "@grpc/grpc-js";
+import { provenName } from "../wire/caller.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { fromServiceError } from "../wire/grpc-errors.js";
 import { limits } from "../wire/limits.js";
@@ -6,6 +7,9 @@ import { services } from "../wire/services.js";
 
 /** Marks a call that another node has passed on already: it is answered, never passed on again. */
 export const FORWARDED = "holdfast-forwarded-by";
+
+/** The name that the caller of a passed on call has proved to the node that passes it on; absent without TLS. */
+export const ON_BEHALF_OF = "holdfast-on-behalf-of-bin";
 
 /** Passes unary calls on to the node that owns their session. One connection a node, kept. */
 export class FileServiceForwarder {
@@ -16,19 +20,25 @@ export class FileServiceForwarder {
     private readonly credentials: ChannelCredentials,
   ) {}
 
-  /** The owner's answer; throws its error, typed. The caller's own credentials and deadline go along. */
+  /**
+   * The owner's answer; throws its error, typed. The caller's deadline goes along, and the name that it proved here:
+   * its certificate does not, the owner sees this node's.
+   */
   forward<Reply>(
     address: string,
     method: string,
     request: object,
-    metadata: Metadata,
-    deadline: Date | number,
+    call: { readonly metadata: Metadata; getDeadline(): Date | number },
   ): Promise<Reply> {
     const definition = services.FileService[method];
     if (definition === undefined)
       throw new HoldfastError(ErrorCode.INTERNAL, `FileService has no method ${method}`);
-    const passed = metadata.clone();
+    const passed = call.metadata.clone();
     passed.set(FORWARDED, this.node);
+    // Whatever the caller itself has put there proves nothing.
+    passed.remove(ON_BEHALF_OF);
+    const proven = provenName(call);
+    if (proven !== null) passed.set(ON_BEHALF_OF, Buffer.from(proven));
     return new Promise((resolve, reject) => {
       this.client(address).makeUnaryRequest(
         definition.path,
@@ -36,7 +46,7 @@ export class FileServiceForwarder {
         definition.responseDeserialize,
         request,
         passed,
-        { deadline },
+        { deadline: call.getDeadline() },
         (error: ServiceError | null, reply: unknown) => {
           if (error === null) resolve(reply as Reply);
           else reject(fromServiceError(error));
@@ -60,4 +70,19 @@ export class FileServiceForwarder {
     }
     return client;
   }
+}
+
+/**
+ * Whose call it is: the name in the caller's certificate, or, where a member of the cluster passes a call on, the name
+ * that was proved to that member. Null without TLS. Others may say what they like: `isMember` decides who is believed,
+ * and a file server that is not ours must not be, for it could act for every client.
+ */
+export function principalOf(
+  call: { readonly metadata: Metadata },
+  isMember: (name: string) => boolean,
+): string | null {
+  const proven = provenName(call);
+  if (proven === null) return null;
+  const [behind] = call.metadata.get(ON_BEHALF_OF);
+  return behind !== undefined && isMember(proven) ? behind.toString() : proven;
 }

@@ -29,6 +29,11 @@ const tlsSchema = z.strictObject({
   cert: z.string().min(1),
   key: z.string().min(1),
   ca: z.string().min(1),
+  /**
+   * Common names of the certificates that may change the cluster through the Admin service. Without it every certificate
+   * of the authority may. A common name holds at most 64 characters (RFC 5280).
+   */
+  operators: z.array(z.string().min(1).max(64)).min(1).max(256).optional(),
 });
 
 /** What is done about a file node that was taken for dead, beyond waiting for its lease to end. */
@@ -249,6 +254,7 @@ export function checkConfig(raw: unknown, folder: string): NodeConfig {
             cert: absolute(config.tls.cert),
             key: absolute(config.tls.key),
             ca: absolute(config.tls.ca),
+            ...(config.tls.operators === undefined ? {} : { operators: config.tls.operators }),
           },
         }),
   };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { LeaderLog } from "./admin/explain/leader-log.js";
+import { operatorGate } from "./admin/operator-gate.js";
 import { adminHandlers } from "./admin/service.js";
 import { EventRing } from "./admin/event-ring.js";
 import type { NodeConfig } from "./config.js";
@@ -168,6 +169,7 @@ async function assemble(
     leaders,
     transfers: roles.transfers,
     timeoutMs: config.options.proposalTimeoutMs,
+    operatorGate: operatorGate(config.name, config.tls?.operators),
     nodeState: () => nodeState(sources),
   };
   grpc.add({ name: "Admin", definition: services.Admin, handlers: adminHandlers(admin) });

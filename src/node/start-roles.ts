@@ -9,10 +9,9 @@ import {
   Witness,
   witnessHandlers,
 } from "../coordinator/index.js";
-import { provenName } from "../wire/caller.js";
 import { createFileNode } from "../filenode/file-node.js";
 import { fileServiceHandlers } from "../filenode/grpc-file-service.js";
-import { FileServiceForwarder } from "../filenode/grpc-forward.js";
+import { FileServiceForwarder, principalOf } from "../filenode/grpc-forward.js";
 import { GrpcHeartbeats } from "../filenode/grpc-heartbeat.js";
 import { LeaseKeeper } from "../filenode/lease-keeper.js";
 import { PosixVfs } from "../filenode/vfs/posix-vfs.js";
@@ -152,7 +151,15 @@ async function startFileNode(
     fence: config.fence.copyOnTakeover ? "copy-on-takeover" : "none",
   });
   const forwarder = new FileServiceForwarder(config.name, channel);
-  const service = fileServiceHandlers({ node: fileNode, runtime, principalOf: principal, forwarder });
+  const isMember = (name: string) =>
+    [...parts.replica.state.members()].some((member) => member.name === name);
+  const service = fileServiceHandlers({
+    node: fileNode,
+    runtime,
+    // Without TLS nobody proves anything, and all are one principal.
+    principalOf: (call) => principalOf(call, isMember) || "anonymous",
+    forwarder,
+  });
   grpc.add({ name: "FileService", definition: services.FileService, handlers: service.handlers });
   return {
     coordinator,
@@ -212,9 +219,4 @@ async function openShares(parts: RoleParts): Promise<Map<string, PosixVfs>> {
     }
   }
   return shares;
-}
-
-/** Who calls: the name in the client's certificate; without TLS nobody proves anything, and all are one principal. */
-function principal(call: unknown): string {
-  return provenName(call) || "anonymous";
 }

@@ -72,6 +72,11 @@ describe("node configuration", () => {
       key: "/base/b",
       ca: "/c",
     });
+    const operators = ["ops", "x".repeat(64)];
+    assert.deepEqual(checkConfig({ ...open, tls: { ...tls, operators } }, "/base").tls?.operators, operators);
+    // Nobody at all would be allowed to, or a name that no certificate has.
+    for (const wrong of [[], ["x".repeat(65)], [""], "ops", Array.from({ length: 257 }, (_, i) => `op${i}`)])
+      assert.match(refusal({ ...open, tls: { ...tls, operators: wrong } }).message, /tls\.operators/);
     for (const loopback of ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1"]) {
       assert.equal(checkConfig({ ...minimal, listen: { grpc: loopback } }, "/").listen.grpc, loopback);
     }

@@ -44,8 +44,9 @@ export const CODES: Readonly<Record<keyof typeof ErrorCode, CodeText>> = {
   },
   PERMISSION_DENIED: {
     means: "The caller is known and not allowed to do this.",
-    caller: "Ask with the right principal.",
-    next: "holdfast sessions -o wide shows principals",
+    caller:
+      "Ask with the right principal; to change the cluster, with the certificate of an operator (tls.operators).",
+    next: "holdfast sessions -o wide shows principals; --tls-cert and --tls-key give a certificate",
   },
   REQUEST_MISMATCH: {
     means: "A request id was used a second time with other arguments.",

@@ -15,6 +15,7 @@ import { listFailovers, listHandles, listLocks, listNodes, listOperations, listS
 import { explain } from "./explain/index.js";
 import type { LeaderLog } from "./explain/leader-log.js";
 import { changeMembers, listMembers, moveLeader } from "./members.js";
+import type { OperatorGate } from "./operator-gate.js";
 import { streamEvents } from "./events.js";
 
 /** What the Admin service stands on. */
@@ -26,6 +27,8 @@ export interface AdminParts {
   /** Absent where no coordinator runs: such a node knows of no operations. */
   readonly transfers?: Transfers;
   readonly timeoutMs: number;
+  /** Asked before each call that changes something. */
+  readonly operatorGate: OperatorGate;
   nodeState(): v1.INodeState;
 }
 
@@ -51,6 +54,12 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
     if (result.error) throw HoldfastError.fromDetail(result.error);
     return result;
   };
+  /** A call that changes the cluster: for operators alone, where the node tells them apart. */
+  const changing = <Request, Reply>(method: string, run: (request: Request) => Promise<Reply>) =>
+    unary((request: Request, call) => {
+      parts.operatorGate(method, call);
+      return run(request);
+    });
   const world = {
     nowMs: () => parts.clock.monotonicMs(),
     sleep: (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms)),
@@ -64,17 +73,21 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
     ListFailovers: unary(read((request) => listFailovers(replica.state, request))),
     ListOperations: unary(read((request) => listOperations(replica.state, request))),
     ListMembers: unary(read(() => listMembers(replica))),
-    ScheduleNode: unary((request: v1.IScheduleNode) => command({ scheduleNode: request })),
+    ScheduleNode: changing("ScheduleNode", (request: v1.IScheduleNode) => command({ scheduleNode: request })),
     PlanTransfer: unary((request: v1.ITransferRequest) => transfers().plan(request)),
-    Transfer: unary((request: v1.ITransferRequest) => transfers().begin(request)),
-    CancelOperation: unary((request: v1.IOperationRequest) => transfers().cancel(request)),
-    CloseHandle: unary((request: v1.IForceClose) => command({ forceClose: request })),
-    MoveLeader: unary((request: v1.IMoveLeaderRequest) => {
+    Transfer: changing("Transfer", (request: v1.ITransferRequest) => transfers().begin(request)),
+    CancelOperation: changing("CancelOperation", (request: v1.IOperationRequest) =>
+      transfers().cancel(request),
+    ),
+    CloseHandle: changing("CloseHandle", (request: v1.IForceClose) => command({ forceClose: request })),
+    MoveLeader: changing("MoveLeader", (request: v1.IMoveLeaderRequest) => {
       parts.leaders.asked(request.to ?? "", request.reason ?? "");
       return moveLeader(replica, request, world, parts.timeoutMs);
     }),
     Explain: unary((request: v1.IExplainRequest) => explained(parts, request)),
-    ChangeMembers: unary((request: v1.IChangeMembersRequest) => changeMembers(replica, request)),
+    ChangeMembers: changing("ChangeMembers", (request: v1.IChangeMembersRequest) =>
+      changeMembers(replica, request),
+    ),
     ListEvents: (call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>) =>
       streamEvents(parts, call),
   };
@@ -107,9 +120,12 @@ async function explained(parts: AdminParts, request: v1.IExplainRequest): Promis
 }
 
 /** A unary handler from an async function; what it throws travels with its typed detail. */
-export function unary<Request, Reply>(run: (request: Request) => Promise<Reply>) {
+export function unary<Request, Reply>(
+  run: (request: Request, call: ServerUnaryCall<Request, Reply>) => Promise<Reply>,
+) {
+  const answer = async (call: ServerUnaryCall<Request, Reply>): Promise<Reply> => run(call.request, call);
   return (call: ServerUnaryCall<Request, Reply>, callback: sendUnaryData<Reply>): void => {
-    run(call.request).then(
+    answer(call).then(
       (reply) => callback(null, reply),
       (error: unknown) => callback(toServiceError(error)),
     );
