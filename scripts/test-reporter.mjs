@@ -1,14 +1,32 @@
-// Mocha reporter: the usual dots and failures for people, and the counts in the file HOLDFAST_TEST_REPORT.
+// Mocha reporter: the usual dots and failures for people; the counts, the names of failures and the time each file took in
+// the file HOLDFAST_TEST_REPORT.
 import { writeFileSync } from "node:fs";
+import { relative } from "node:path";
 import mocha from "mocha";
 
 export default class CountingReporter extends mocha.reporters.Dot {
   constructor(runner, options) {
     super(runner, options);
+    const failed = [];
+    const msByFile = new Map();
+    const took = (test) => {
+      const file = relative(process.cwd(), test.file ?? "");
+      msByFile.set(file, (msByFile.get(file) ?? 0) + (test.duration ?? 0));
+    };
+    runner.on("test end", took);
+    runner.on("fail", (test, error) => failed.push(`${test.fullTitle()}: ${firstLine(error)}`));
     runner.once("end", () => {
       const { passes, failures, pending } = this.stats;
       const file = process.env.HOLDFAST_TEST_REPORT;
-      if (file !== undefined) writeFileSync(file, JSON.stringify({ passes, failures, pending }));
+      const slowest = [...msByFile].sort((a, b) => b[1] - a[1]).slice(0, 5);
+      if (file !== undefined)
+        writeFileSync(file, JSON.stringify({ passes, failures, pending, failed, slowest }));
     });
   }
+}
+
+function firstLine(error) {
+  return String(error?.message ?? error)
+    .split("\n")
+    .find((line) => line.trim() !== "");
 }

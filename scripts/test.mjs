@@ -1,6 +1,6 @@
 // What `make test` runs after build and lint: unit tests, integration tests with real processes, a few planted bugs, and
 // chaos on hosts of their own. The last line is "N passed, N failed" and nothing else; the exit code says the same.
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -10,13 +10,15 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const mocha = join(root, "node_modules", "mocha", "bin", "mocha.js");
 const reports = mkdtempSync(join(tmpdir(), "holdfast-test-"));
 
-/** One run of mocha in a process of its own. A run that dies without a report counts as one failure. */
-function run(name, args) {
-  process.stdout.write(`\n== ${name}\n`);
+/**
+ * One run of mocha in a process of its own. Two side by side would mix their lines, so what they print is shown whole once
+ * they have ended; a run that has the terminal to itself is `live`. A run that dies without a report counts as one failure.
+ */
+async function run(name, args, live = false) {
+  if (live) process.stdout.write(`\n== ${name}\n`);
   const report = join(reports, `${name}.json`);
   const began = Date.now();
-  const result = spawnSync(
-    process.execPath,
+  const { status, signal, output } = await finished(
     [
       mocha,
       "--config",
@@ -25,24 +27,41 @@ function run(name, args) {
       join(root, "scripts", "test-reporter.mjs"),
       ...args,
     ],
-    { cwd: root, stdio: "inherit", env: { ...process.env, HOLDFAST_TEST_REPORT: report } },
+    { ...process.env, HOLDFAST_TEST_REPORT: report },
+    live,
   );
   const counted = existsSync(report) ? JSON.parse(readFileSync(report, "utf8")) : null;
   const seconds = ((Date.now() - began) / 1000).toFixed(1);
+  if (!live) process.stdout.write(`\n== ${name}\n${output}`);
   if (counted === null) {
-    process.stdout.write(
-      `${name} died without a report (${result.signal ?? `exit code ${result.status}`}) after ${seconds} s\n`,
-    );
-    return { passed: 0, failed: 1 };
+    const how = `died without a report (${signal ?? `exit code ${status}`}) after ${seconds} s`;
+    process.stdout.write(`${name} ${how}\n`);
+    return { passed: 0, failed: [`${name} ${how}`] };
   }
   process.stdout.write(`${name}: ${counted.passes} passed, ${counted.failures} failed in ${seconds} s\n`);
+  process.stdout.write(
+    `slowest: ${counted.slowest.map(([file, ms]) => `${file} ${(ms / 1000).toFixed(1)} s`).join(", ")}\n`,
+  );
+  const failed = counted.failed.map((title) => `${name}: ${title}`);
   // Green tests in a process that ended badly are not green: something broke after the last of them.
-  const diedAfter = result.status !== 0 && counted.failures === 0 ? 1 : 0;
-  if (diedAfter === 1)
-    process.stdout.write(
-      `${name} ended by ${result.signal ?? `exit code ${result.status}`} after its last test\n`,
+  if (status !== 0 && counted.failures === 0)
+    failed.push(`${name} ended by ${signal ?? `exit code ${status}`} after its last test`);
+  return { passed: counted.passes, failed };
+}
+
+/** Runs node with `args`; resolves with how it ended and, unless that went to the terminal at once, all that it printed. */
+function finished(args, env, live) {
+  return new Promise((resolve, reject) => {
+    const output = live ? "inherit" : "pipe";
+    const child = spawn(process.execPath, args, { cwd: root, stdio: ["ignore", output, output], env });
+    const parts = [];
+    child.stdout?.on("data", (part) => parts.push(part));
+    child.stderr?.on("data", (part) => parts.push(part));
+    child.once("error", reject);
+    child.once("close", (status, signal) =>
+      resolve({ status, signal, output: Buffer.concat(parts).toString() }),
     );
-  return { passed: counted.passes, failed: counted.failures + diedAfter };
+  });
 }
 
 /** A program that says by its exit code whether its claims hold: counts as one test. */
@@ -53,7 +72,8 @@ function program(name, script, env) {
     stdio: "inherit",
     env: { ...process.env, ...env },
   });
-  return result.status === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 };
+  if (result.status === 0) return { passed: 1, failed: [] };
+  return { passed: 0, failed: [`${name}: ${result.signal ?? `exit code ${result.status}`}`] };
 }
 
 /** Hosts of their own need root and iproute2. Without, this part is left out, and loudly. */
@@ -61,7 +81,7 @@ function chaos() {
   const able = process.getuid?.() === 0 && spawnSync("ip", ["-V"], { stdio: "ignore" }).status === 0;
   if (able) return program("chaos", "chaos/main.js", { SECONDS_MAX: "180" });
   process.stdout.write("\n== chaos: SKIPPED, it needs root and iproute2 for network namespaces\n");
-  return { passed: 0, failed: 0 };
+  return { passed: 0, failed: [] };
 }
 
 /** A few planted bugs, others each day: those that a quiet machine kills within seconds. */
@@ -99,15 +119,23 @@ const QUICK_MUTANTS = [
   ],
 ];
 
+// The crash windows kill processes on a real disk and wait for them; the rest computes: side by side they fill two cores.
+const crashes = "dist/test/filenode/crash/*.test.js";
+process.stdout.write("\n== unit and crash windows, side by side\n");
 const runs = [
-  run("unit", ["dist/test/**/*.test.js", "--ignore", "dist/test/integration/**"]),
-  run("integration", ["dist/test/integration/**/*.test.js", "--timeout", "120000"]),
+  ...(await Promise.all([
+    run("unit", ["dist/test/**/*.test.js", "--ignore", "dist/test/integration/**", "--ignore", crashes]),
+    run("crash windows", [crashes]),
+  ])),
+  await run("integration", ["dist/test/integration/**/*.test.js", "--timeout", "120000"], true),
   mutants(),
   chaos(),
 ];
 rmSync(reports, { recursive: true, force: true });
 const passed = runs.reduce((sum, each) => sum + each.passed, 0);
-const failed = runs.reduce((sum, each) => sum + each.failed, 0);
-process.stdout.write(`\n${passed} passed, ${failed} failed\n`);
+const failed = runs.flatMap((each) => each.failed);
+// Said again at the end, because the end is what is kept of a long log.
+for (const each of failed) process.stdout.write(`FAILED ${each}\n`);
+process.stdout.write(`\n${passed} passed, ${failed.length} failed\n`);
 // No tests at all is no success either.
-process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
+process.exitCode = failed.length > 0 || passed === 0 ? 1 : 0;
