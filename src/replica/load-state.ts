@@ -2,6 +2,9 @@ import type { Scheduler } from "../runtime/api.js";
 import type { StateMachine } from "../state/index.js";
 import type { ReplicaStorage } from "./storage.js";
 
+/** Links between records that are made between two looks at the loop: a millisecond or two. */
+const FINISH_STEPS = 5_000;
+
 /** Builds a state machine from what lies on disk, in slices, so that the loop goes on meanwhile. */
 export async function loadState(
   storage: ReplicaStorage,
@@ -13,6 +16,6 @@ export async function loadState(
     machine.load(records);
     await new Promise<void>((resume) => scheduler.soon(resume));
   }
-  machine.finishLoad();
+  while (!machine.finishLoad(FINISH_STEPS)) await new Promise<void>((resume) => scheduler.soon(resume));
   return machine;
 }

@@ -29,8 +29,11 @@ export interface StateMachine extends StateView {
   takeDirty(): DirtyRecord[];
   /** Builds the state from records as they lie on disk. Refuses a format newer than this program knows. */
   load(records: Iterable<{ readonly key: Uint8Array; readonly value: Uint8Array }>): void;
-  /** After `load`: derives indexes, checks cross references. */
-  finishLoad(): void;
+  /**
+   * After `load`: derives indexes, checks cross references. With a bound it does at most so many short steps, so that a
+   * large state is finished in slices; to be called until it answers true.
+   */
+  finishLoad(stepsMax?: number): boolean;
   /** 53-bit digest of all records, kept incrementally: equal on all members at equal applied index. */
   digest(): number;
   /** Commands that time makes due at `clusterTimeMs`: expiries, break deadlines. The leader proposes them. */

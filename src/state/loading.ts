@@ -33,12 +33,19 @@ interface Loaded {
   readonly value: Uint8Array;
 }
 
-/** Takes records in, in any order, and puts them together at the end. */
+/**
+ * Takes records in, in any order. One that refers to what has come already is put in its place at once and its bytes are
+ * let go: a disk gives them in the order of their kinds, and a million of them kept until the end cost more than the
+ * state itself (1 KB a handle, and memory that the process did not give back). What comes too early waits.
+ */
 export class Loader {
-  readonly #sessions: Loaded[] = [];
-  readonly #slots: Loaded[] = [];
-  readonly #handles: Loaded[] = [];
-  readonly #leases: Loaded[] = [];
+  /** Stored replies and handles that came before their session. */
+  readonly #early: Loaded[] = [];
+  /** Handles that hold a lease; it may come after them. */
+  readonly #leased: HandleRow[] = [];
+  /** Sessions with closed handles, which have an order of their own. */
+  readonly #withClosed = new Set<SessionRow>();
+  #finishing: Iterator<void> | null = null;
 
   constructor(readonly store: Store) {}
 
@@ -48,44 +55,76 @@ export class Loader {
     const take = TAKERS[kind];
     if (take === undefined)
       throw unsupported(`a record of kind 0x${(kind ?? 0).toString(16)}, which this version does not know`);
-    if (kind === Kind.session) this.#sessions.push(copy(record));
-    else if (kind === Kind.slot) this.#slots.push(copy(record));
-    else if (kind === Kind.handle) this.#handles.push(copy(record));
-    else if (kind === Kind.lease) this.#leases.push(copy(record));
-    else adopt(this.store, take(this.store, record.value), record);
+    const row = take(this.store, record.value);
+    if (row === null) this.#early.push(record);
+    else this.#adopt(row, record);
   }
 
-  /** Links what refers to each other and derives what is not stored. */
-  finish(): void {
+  /**
+   * Links what refers to each other and derives what is not stored: at most so many steps, each of them short. True when
+   * it is done.
+   */
+  finish(stepsMax: number): boolean {
+    this.#finishing ??= this.#steps();
+    for (let step = 0; step < stepsMax; step++) if (this.#finishing.next().done) return true;
+    return false;
+  }
+
+  *#steps(): Generator<void, void> {
     const { store } = this;
-    for (const record of this.#sessions) adopt(store, loadSession(store, record.value), record);
-    for (const record of this.#slots) adopt(store, loadSlot(store, record.value), record);
-    for (const record of this.#leases) adopt(store, loadLease(store, record.value), record);
-    for (const record of this.#handles) adopt(store, loadHandle(store, record.value), record);
-    for (const lease of store.leases.byId.values())
-      invariant(lease.handles.size > 0, "a lease on disk has no handle");
-    this.#buryTombstones();
-    this.#schedule();
+    for (const record of this.#early) {
+      const take = TAKERS[record.key[0] as Kind];
+      const row = take(store, record.value);
+      invariant(row !== null, "a stored reply or a handle belongs to a session which is not there");
+      this.#adopt(row, record);
+      yield;
+    }
+    for (const handle of this.#leased) {
+      const lease = store.leases.of(handle);
+      invariant(lease !== undefined, "a handle has a lease that is not there");
+      lease.handles.add(handle);
+      yield;
+    }
+    for (const session of this.#withClosed) {
+      buryTombstones(session);
+      yield;
+    }
+    yield* this.#schedule();
   }
 
-  #buryTombstones(): void {
-    for (const session of this.store.sessions.byId.values()) {
-      const closed = [...session.handles].filter((handle) => handle.state === v1.HandleState.HANDLE_CLOSED);
-      closed.sort((a, b) => (a.extras?.closedNumber ?? 0) - (b.extras?.closedNumber ?? 0));
-      for (const handle of closed) session.tombstones.add(handle);
+  *#schedule(): Generator<void, void> {
+    const { leases, sessions, keys, deadlines } = this.store;
+    for (const lease of leases.byId.values()) {
+      invariant(lease.handles.size > 0, "a lease on disk has no handle");
+      deadlines.schedule(lease, firstLookMs(lease));
+      yield;
+    }
+    for (const session of sessions.byId.values()) {
+      deadlines.schedule(session, firstLookMs(session));
+      yield;
+    }
+    for (const key of keys.byName.values()) {
+      deadlines.schedule(key, firstLookMs(key));
+      yield;
     }
   }
 
-  #schedule(): void {
-    const { store } = this;
-    for (const session of store.sessions.byId.values())
-      store.deadlines.schedule(session, firstLookMs(session));
-    for (const lease of store.leases.byId.values()) store.deadlines.schedule(lease, firstLookMs(lease));
-    for (const key of store.keys.byName.values()) store.deadlines.schedule(key, firstLookMs(key));
+  #adopt(row: Row, record: Loaded): void {
+    this.store.journal.adopt(row, record.key, record.value);
+    if (!(row instanceof HandleRow)) return;
+    if (row.isOpen && row.leaseKey !== "") this.#leased.push(row);
+    if (row.state === v1.HandleState.HANDLE_CLOSED) this.#withClosed.add(row.session);
   }
 }
 
-type Taker = (store: Store, value: Uint8Array) => Row;
+function buryTombstones(session: SessionRow): void {
+  const closed = [...session.handles].filter((handle) => handle.state === v1.HandleState.HANDLE_CLOSED);
+  closed.sort((a, b) => (a.extras?.closedNumber ?? 0) - (b.extras?.closedNumber ?? 0));
+  for (const handle of closed) session.tombstones.add(handle);
+}
+
+/** Null: what the record refers to is not there yet. */
+type Taker = (store: Store, value: Uint8Array) => Row | null;
 
 /** How each kind of record comes in. A missing kind does not compile. */
 const TAKERS: Record<Kind, Taker> = {
@@ -150,13 +189,10 @@ function loadSession(store: Store, value: Uint8Array): Row {
   return row;
 }
 
-function loadSlot(store: Store, value: Uint8Array): Row {
+function loadSlot(store: Store, value: Uint8Array): Row | null {
   const record = v1.SlotRecord.decode(value);
   const session = store.sessions.byId.get(record.sessionId);
-  invariant(
-    session !== undefined,
-    `a stored reply belongs to session ${record.sessionId}, which is not there`,
-  );
+  if (session === undefined) return null;
   const row = new SlotRow(record.sessionId, record.slot);
   row.sequence = record.sequence;
   row.digest = idOf(record.requestDigest);
@@ -167,20 +203,15 @@ function loadSlot(store: Store, value: Uint8Array): Row {
   return row;
 }
 
-function loadHandle(store: Store, value: Uint8Array): Row {
+function loadHandle(store: Store, value: Uint8Array): Row | null {
   const record = v1.HandleRecord.decode(value);
   if (record.formatVersion > FORMAT_VERSION)
     throw unsupported(`a handle of format version ${record.formatVersion}`);
   const session = store.sessions.byId.get(record.sessionId);
-  invariant(session !== undefined, `a handle belongs to session ${record.sessionId}, which is not there`);
+  if (session === undefined) return null;
   const row = HandleRow.fromRecord(record, session);
   shareStrings(row, session);
   store.handles.add(row);
-  if (row.isOpen && row.leaseKey !== "") {
-    const lease = store.leases.of(row);
-    invariant(lease !== undefined, "a handle has a lease that is not there");
-    lease.handles.add(row);
-  }
   return row;
 }
 
@@ -194,14 +225,6 @@ function loadLease(store: Store, value: Uint8Array): Row {
   const row = new LeaseRow(v1.LeaseRecord.decode(value));
   store.leases.add(row);
   return row;
-}
-
-function adopt(store: Store, row: Row, record: Loaded): void {
-  store.journal.adopt(row, record.key, record.value);
-}
-
-function copy(record: Loaded): Loaded {
-  return { key: record.key, value: record.value };
 }
 
 function unsupported(what: string): HoldfastError {

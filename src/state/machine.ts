@@ -38,9 +38,10 @@ class Machine extends View implements StateMachine {
     for (const record of records) this.#loader.take(record);
   }
 
-  finishLoad(): void {
-    this.#loader?.finish();
+  finishLoad(stepsMax = Number.POSITIVE_INFINITY): boolean {
+    if (this.#loader !== null && !this.#loader.finish(stepsMax)) return false;
     this.#loader = null;
+    return true;
   }
 
   digest(): number {

@@ -64,7 +64,7 @@ function positionOf(meta: SnapshotMeta): AppliedPosition {
 }
 
 const NOTHING_FAILED: WriteDone = () => {};
-const RECORDS_PER_READ = 4096;
+const RECORDS_PER_READ = 1024;
 const READ_BYTES = 4 * 1024 * 1024;
 
 /**
@@ -218,10 +218,15 @@ export class NodeStorage {
   /** The state records in key order, batch by batch, as they are now. Rejects with STORAGE_FAILED for a damaged one. */
   async *stateRecords(): AsyncGenerator<StateRecord[]> {
     const view = this.#kv.iterate(stateKey(this.#readable, new Uint8Array()), stateRange(this.#readable).to);
+    const read = () => view.next(RECORDS_PER_READ, READ_BYTES);
+    let reading = read();
     try {
       for (;;) {
-        const pairs = await view.next(RECORDS_PER_READ, READ_BYTES);
+        const pairs = await reading;
         if (pairs.length === 0) return;
+        // The disk goes on while the caller works on these. Where the caller stops early, nobody asks how that went.
+        reading = read();
+        reading.catch(() => undefined);
         yield pairs.map(([key, value]) => ({ key: stateKeyOf(key), value: unseal(stateKeyOf(key), value) }));
       }
     } finally {

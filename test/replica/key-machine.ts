@@ -112,7 +112,7 @@ export function keyMachine(): StateMachine & { readonly applied: number } {
         } else keys.set(name.slice(1), v1.ResumeKeyRecord.decode(value));
       }
     },
-    finishLoad() {},
+    finishLoad: () => true,
     digest: notUsed,
     due(now) {
       const late = [...keys.values()].filter((k) => (k.deadlineMs ?? 0) !== 0 && Number(k.deadlineMs) <= now);

@@ -2,6 +2,7 @@ import { v1 } from "../../wire/index.js";
 import { bytesOf, EMPTY, type Id, idOf } from "../ids.js";
 import { idKey, Kind } from "../keys.js";
 import { Row } from "../row.js";
+import { LargeMap } from "./large-map.js";
 import { PathIndex } from "./path-index.js";
 import type { SessionRow } from "./sessions.js";
 
@@ -259,19 +260,29 @@ export function shareBits(mode: v1.IShareMode | null | undefined): number {
 
 /** All handles, findable by id, create guid, path and file. The file and path indexes hold no tombstones. */
 export class HandleTable {
-  readonly byId = new Map<Id, HandleRow>();
-  readonly byGuid = new Map<Id, HandleRow | HandleRow[]>();
+  readonly byId = new LargeMap<HandleRow>();
+  readonly byGuid = new LargeMap<HandleRow | HandleRow[]>();
   readonly paths = new PathIndex<HandleRow>();
-  readonly #files = new Map<string, Map<string, HandleRow | HandleRow[]>>();
+  readonly #files = new Map<string, LargeMap<HandleRow | HandleRow[]>>();
   lockCount = 0;
+  /** One copy of each share's name: every decoded record and command brings its own. */
+  readonly #shareNames = new Map<string, string>();
 
   /** Puts a new or loaded row into every index that it belongs to. */
   add(row: HandleRow): void {
+    row.share = this.#sharedName(row.share);
     this.byId.set(row.id, row);
     if (row.createGuid !== "") addTo(this.byGuid, row.createGuid, row);
     row.session.handles.add(row);
     this.lockCount += row.locks.length;
     if (row.isInPlace) this.place(row);
+  }
+
+  #sharedName(share: string): string {
+    const known = this.#shareNames.get(share);
+    if (known !== undefined) return known;
+    this.#shareNames.set(share, share);
+    return share;
   }
 
   /** Enters an open or pending handle under its path and its file. */
@@ -285,7 +296,7 @@ export class HandleTable {
   /** Enters a handle under its file, once that is known. */
   indexFile(row: HandleRow): void {
     let files = this.#files.get(row.share);
-    if (files === undefined) this.#files.set(row.share, (files = new Map()));
+    if (files === undefined) this.#files.set(row.share, (files = new LargeMap()));
     addTo(files, row.fileId, row);
   }
 
@@ -346,16 +357,19 @@ export class HandleTable {
 
 const NONE: readonly never[] = [];
 
+type RowIndex<T> = Map<string, T | T[]> | LargeMap<T | T[]>;
+
 /** Adds to an index whose entries are mostly alone: a lone row stands without an array around it. */
-export function addTo<T>(index: Map<string, T | T[]>, key: string, row: T): void {
-  const there = index.get(key);
-  if (there === undefined) index.set(key, row);
+export function addTo<T>(index: RowIndex<T>, key: string, row: T): void {
+  const map = index instanceof LargeMap ? index.at(key) : index;
+  const there = map.get(key);
+  if (there === undefined) map.set(key, row);
   else if (Array.isArray(there)) there.push(row);
-  else index.set(key, [there, row]);
+  else map.set(key, [there, row]);
 }
 
 /** The reverse of `addTo`. Keeps the order of the others. */
-export function removeFrom<T>(index: Map<string, T | T[]>, key: string, row: T): void {
+export function removeFrom<T>(index: RowIndex<T>, key: string, row: T): void {
   const there = index.get(key);
   if (there === row) index.delete(key);
   else if (Array.isArray(there)) {

@@ -4,6 +4,7 @@ import { idKey, Kind } from "../keys.js";
 import { type Full, maker } from "../record.js";
 import { Row } from "../row.js";
 import { addTo, type HandleRow, listOf, removeFrom } from "./handles.js";
+import { LargeMap } from "./large-map.js";
 import { PathIndex } from "./path-index.js";
 
 /** A complete lease record. */
@@ -55,9 +56,9 @@ export class LeaseRow extends Row {
 
 /** All leases, findable by client and key, by file and by path. */
 export class LeaseTable {
-  readonly byId = new Map<Id, LeaseRow>();
+  readonly byId = new LargeMap<LeaseRow>();
   readonly paths = new PathIndex<LeaseRow>();
-  readonly #files = new Map<string, LeaseRow | LeaseRow[]>();
+  readonly #files = new LargeMap<LeaseRow | LeaseRow[]>();
 
   add(row: LeaseRow): void {
     this.byId.set(row.id, row);

@@ -1,3 +1,5 @@
+import { LargeMap } from "./large-map.js";
+
 /** Splits a path at its last "/": the directory, empty for the root. */
 export function parentOf(path: string): string {
   const slash = path.lastIndexOf("/");
@@ -11,9 +13,9 @@ export function isBelow(path: string, directory: string): boolean {
 }
 
 interface ShareEntry<T> {
-  readonly at: Map<string, T | T[]>;
+  readonly at: LargeMap<T | T[]>;
   /** How many rows lie below a directory: "is anything open below?" without a scan. */
-  readonly below: Map<string, number>;
+  readonly below: LargeMap<number>;
 }
 
 /**
@@ -25,11 +27,12 @@ export class PathIndex<T> {
 
   add(share: string, path: string, row: T): void {
     let entry = this.#shares.get(share);
-    if (entry === undefined) this.#shares.set(share, (entry = { at: new Map(), below: new Map() }));
-    const there = entry.at.get(path);
-    if (there === undefined) entry.at.set(path, row);
+    if (entry === undefined) this.#shares.set(share, (entry = { at: new LargeMap(), below: new LargeMap() }));
+    const map = entry.at.at(path);
+    const there = map.get(path);
+    if (there === undefined) map.set(path, row);
     else if (Array.isArray(there)) there.push(row);
-    else entry.at.set(path, [there, row]);
+    else map.set(path, [there, row]);
     this.#count(entry, path, 1);
   }
 
@@ -67,7 +70,7 @@ export class PathIndex<T> {
     const rows: T[] = [];
     const entry = this.#shares.get(share);
     if (entry === undefined || !entry.below.get(directory)) return rows;
-    for (const [path, there] of entry.at) {
+    for (const [path, there] of entry.at.entries()) {
       if (!isBelow(path, directory)) continue;
       if (Array.isArray(there)) rows.push(...there);
       else rows.push(there);

@@ -1,6 +1,7 @@
 import { v1 } from "../../wire/index.js";
 import { Kind, textKey } from "../keys.js";
 import { Row } from "../row.js";
+import { LargeMap } from "./large-map.js";
 
 /** A resume key of a file server that is not ours. Its store is the hottest command there is: nothing is rebuilt. */
 export class KeyRow extends Row {
@@ -62,7 +63,7 @@ export class KeyRow extends Row {
 
 /** All resume keys, findable by name and owner. */
 export class KeyTable {
-  readonly byName = new Map<string, KeyRow>();
+  readonly byName = new LargeMap<KeyRow>();
   readonly #owners = new Map<string, Set<KeyRow>>();
 
   add(row: KeyRow): void {
