@@ -181,7 +181,7 @@ export class ProposalFlow {
       number: (p.proposal as number | undefined) ?? 0,
       command: p.command ?? NO_BYTES,
     }));
-    if (!info.isLeader || term !== info.term) return this.refuse(term, all, null);
+    if (!info.isLeader || term !== info.term) return this.refuse(term, all, null, true);
     const fresh = all.filter((p) => this.filter.admit(p.from, p.boot, p.number));
     if (this.incoming.length + fresh.length > this.host.config.pendingProposalsMax)
       return this.refuse(term, fresh, overloaded(this.host.config.name, this.incoming.length));
@@ -194,7 +194,12 @@ export class ProposalFlow {
     this.incoming.push(...fresh.filter((p) => !growth.includes(p)));
   }
 
-  private refuse(term: Term, incoming: readonly Incoming[], error: v1.IErrorDetail | null): void {
+  private refuse(
+    term: Term,
+    incoming: readonly Incoming[],
+    error: v1.IErrorDetail | null,
+    notLeading = false,
+  ): void {
     const byOrigin = new Map<string, Incoming[]>();
     for (const p of incoming) {
       const key = `${p.from}/${p.boot}`;
@@ -208,18 +213,19 @@ export class ProposalFlow {
         term,
         originBoot: first.boot,
         proposals: list.map((p) => p.number),
+        notLeading,
       };
       if (error !== null) refused.error = error;
       this.host.send(first.from, { forwardRefused: refused });
     }
   }
 
-  /** A leader, or one that is none any more, refused what was passed on to it: it is in no log. */
+  /** A leader, or one that is none any more, refused what was passed on to it. */
   refusedByLeader(refused: v1.IForwardRefused): void {
     if (refused.originBoot !== this.host.boot) return;
     this.heldUntilMs = this.host.clock.monotonicMs() + REFUSED_HOLD_MS;
     for (const number of refused.proposals ?? [])
-      this.host.book.refused(number as number, refused.error ?? null);
+      this.host.book.refused(number as number, refused.error ?? null, refused.notLeading === true);
   }
 
   /** The role or the term changed: what waited for this member's leadership goes back to its origins. */

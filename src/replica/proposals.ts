@@ -16,6 +16,8 @@ export interface Proposal {
   sentTerm: Term;
   /** When it was sent last, for repeats of a forward. */
   sentMs: number;
+  /** More than one copy of this attempt was sent. */
+  repeated: boolean;
 }
 
 /**
@@ -50,7 +52,7 @@ export class ProposalBook {
   add(command: Uint8Array, deadlineMs: number, done: ProposalDone): boolean {
     if (this.size >= this.countMax || this.bytes + command.length > this.bytesMax) return false;
     this.bytes += command.length;
-    this.queue.push({ number: 0, command, deadlineMs, done, sentTerm: 0, sentMs: 0 });
+    this.queue.push({ number: 0, command, deadlineMs, done, sentTerm: 0, sentMs: 0, repeated: false });
     if (deadlineMs < this.earliestDeadlineMs) this.earliestDeadlineMs = deadlineMs;
     return true;
   }
@@ -79,6 +81,7 @@ export class ProposalBook {
       const proposal = proposals[i] as Proposal;
       proposal.sentTerm = term;
       proposal.sentMs = nowMs;
+      proposal.repeated = false;
       this.sent.set(proposal.number, proposal);
     }
     if (term < this.oldestSentTerm) this.oldestSentTerm = term;
@@ -92,10 +95,14 @@ export class ProposalBook {
     this.finish(proposal, result);
   }
 
-  /** It was refused for good and is in no log: fails it, or, without an error, lets it wait for its next attempt. */
-  refused(number: number, error: v1.IErrorDetail | null): void {
+  /**
+   * A copy of it was refused: fails it, or, without an error, lets it wait for its next attempt. `thisCopy`: of other
+   * copies nothing is known. A leader that was restarted between two copies, or has stepped down, refuses the second
+   * one, and the first is in its log: then only a later term tells.
+   */
+  refused(number: number, error: v1.IErrorDetail | null, thisCopy: boolean): void {
     const proposal = this.sent.get(number);
-    if (proposal === undefined) return;
+    if (proposal === undefined || (thisCopy && proposal.repeated)) return;
     this.sent.delete(number);
     if (error !== null) this.finish(proposal, { error });
     else this.requeue([proposal]);
@@ -142,6 +149,7 @@ export class ProposalBook {
   sentAgain(proposals: readonly Proposal[], nowMs: number): void {
     for (const proposal of proposals) {
       proposal.sentMs = nowMs;
+      proposal.repeated = true;
       this.sent.delete(proposal.number);
       this.sent.set(proposal.number, proposal);
     }

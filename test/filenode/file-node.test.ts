@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import { v1 } from "../../src/wire/index.js";
 import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
@@ -140,6 +141,29 @@ describe("a file node", () => {
     );
     assert.equal((await n1.vfs.stat("h"))?.size, 3);
     assert.equal(await n1.vfs.stat("d"), null);
+  });
+
+  // Somebody else has recorded the outcome, or an earlier copy of the same record has: the node looks at the names again,
+  // and meets what it did itself.
+  it("answers what it did when the outcome is on record already", async () => {
+    const client = world.coordinator.client();
+    const coordinator: CoordinatorClient = {
+      ...client,
+      execute: async (command, deadlineMs) => {
+        if (command.finishEffect) await client.execute(command, deadlineMs);
+        return client.execute(command, deadlineMs);
+      },
+    };
+    const bob = await TestClient.make(2).open(await world.start("n3", { coordinator }));
+    const must = (request: v1.IFileRequest) => bob.must(request, { request: bob.requestId() });
+    const { open } = await must(bob.openRequest("once", { disposition: v1.Disposition.CREATE }));
+    assert.equal(open?.createAction, v1.CreateAction.CREATED);
+    await must({ close: { handle: open?.handle ?? null } });
+    await must({ rename: { share: "demo", path: "once", targetPath: "twice" } });
+    await must({ remove: { share: "demo", path: "twice" } });
+    await must({ makeDirectory: { share: "demo", path: "folder" } });
+    await must({ remove: { share: "demo", path: "folder", directory: true } });
+    await bob.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, { remove: { share: "demo", path: "twice" } });
   });
 
   it("deletes at close what is marked, for both marks", async () => {

@@ -5,6 +5,7 @@ import type { LeaderInfo } from "../../src/replica/api.js";
 import { replicaDefaults } from "../../src/replica/index.js";
 import { ProposalFlow } from "../../src/replica/proposal-flow.js";
 import { ProposalBook } from "../../src/replica/proposals.js";
+import type { v1 } from "../../src/wire/index.js";
 
 /** A leader whose log takes everything; what is applied is set by hand. */
 class Leader {
@@ -83,5 +84,130 @@ describe("proposal flow: rounds of a leader", () => {
     leader.flow.roleChanged(2);
     leader.arrive(1);
     assert.deepEqual(leader.rounds, [10, 1]);
+  });
+});
+
+/** A member that passes commands on, or gets them passed on; what it sends is collected. */
+class Member {
+  readonly book = new ProposalBook(1_000, 1_000_000);
+  readonly flow: ProposalFlow;
+  readonly sent: v1.IPeerFrame[] = [];
+  readonly answers: v1.ICommandResult[] = [];
+  nowMs = 1_000;
+  takes = true;
+
+  constructor(
+    readonly raftId: number,
+    public info: LeaderInfo,
+  ) {
+    const propose = (): ProposeResult =>
+      this.takes
+        ? { ok: true, index: 7, term: info.term }
+        : { ok: false, reason: "transfer-in-progress", leader: 3 };
+    this.flow = new ProposalFlow({
+      config: {
+        ...replicaDefaults,
+        raftId,
+        name: `n${raftId}`,
+        clusterId: "c",
+        initialMembers: [],
+        shares: [],
+      },
+      clock: { monotonicMs: () => this.nowMs, wallMs: () => 0 },
+      raft: { propose } as unknown as RaftMember,
+      boot: raftId,
+      time: new ClusterTime(),
+      book: this.book,
+      info: () => this.info,
+      isConnected: () => true,
+      send: (_to, frame) => void this.sent.push(frame),
+      diskLow: () => false,
+      appliedIndex: () => 0,
+    });
+  }
+
+  propose(): void {
+    this.book.add(Uint8Array.of(1), 60_000, (result) => this.answers.push(result));
+    this.flow.flush();
+  }
+
+  /** So late that forwards without an answer are repeated, and a hold after a refusal is over. */
+  later(): void {
+    this.nowMs += replicaDefaults.forwardRetryMs;
+    this.flow.repeatUnanswered();
+    this.flow.flush();
+  }
+
+  /** Numbers of the commands passed on since the last call. */
+  passedOn(): number[] {
+    const frames = this.sent.splice(0).map(({ forward }) => forward?.proposals ?? []);
+    return frames.flat().map(({ proposal }) => Number(proposal));
+  }
+}
+
+const LEADER: LeaderInfo = { isLeader: true, term: 2, leaderId: 3, ready: true };
+const FOLLOWER: LeaderInfo = { isLeader: false, term: 2, leaderId: 3, ready: false };
+
+/** What the first has sent last arrives at the second, and its answers come back. */
+function carry(from: Member, to: Member): void {
+  const { forward } = from.sent[from.sent.length - 1] as v1.IPeerFrame;
+  to.flow.received(from.raftId, forward as v1.IForward);
+  to.flow.flush();
+  for (const { forwardRefused } of to.sent.splice(0))
+    if (forwardRefused) from.flow.refusedByLeader(forwardRefused);
+}
+
+describe("proposal flow: what is passed on", () => {
+  it("goes out anew at once when its only copy met nobody who leads", () => {
+    const origin = new Member(1, FOLLOWER);
+    origin.propose();
+    carry(origin, new Member(3, FOLLOWER));
+    assert.deepEqual(origin.passedOn(), [1]);
+    origin.later();
+    assert.deepEqual(origin.passedOn(), [2]);
+  });
+
+  // Found by the simulator, cluster seed 24: the first copy was in the log, and the second was appended as well.
+  it("is not lost for certain when a repeat meets its leader after a restart", () => {
+    const origin = new Member(1, FOLLOWER);
+    origin.propose();
+    carry(origin, new Member(3, LEADER));
+    origin.later();
+    assert.deepEqual(origin.passedOn(), [1, 1], "sent, and repeated");
+    origin.flow.repeatUnanswered();
+    origin.later();
+    carry(origin, new Member(3, FOLLOWER));
+    origin.sent.length = 0;
+    origin.nowMs += 30;
+    origin.flow.flush();
+    assert.deepEqual(origin.passedOn(), [], "the first copy may be in the log");
+    origin.book.settle(1, { revision: 7 });
+    assert.deepEqual(origin.answers, [{ revision: 7 }]);
+  });
+
+  it("goes out anew once a later term shows that no copy was taken", () => {
+    const origin = new Member(1, FOLLOWER);
+    origin.propose();
+    origin.later();
+    carry(origin, new Member(3, FOLLOWER));
+    origin.sent.length = 0;
+    origin.info = { ...FOLLOWER, term: 3, leaderId: 2 };
+    origin.book.termApplied(3);
+    origin.nowMs += 30;
+    origin.flow.flush();
+    assert.deepEqual(origin.passedOn(), [2]);
+  });
+
+  it("goes out anew when the leader itself refuses the first copy that reached it", () => {
+    const origin = new Member(1, FOLLOWER);
+    const leader = new Member(3, LEADER);
+    leader.takes = false;
+    origin.propose();
+    origin.later();
+    carry(origin, leader);
+    origin.sent.length = 0;
+    origin.nowMs += 30;
+    origin.flow.flush();
+    assert.deepEqual(origin.passedOn(), [2]);
   });
 });

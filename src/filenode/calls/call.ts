@@ -12,7 +12,8 @@ export interface Call {
   /** Names a mutating call for ever; null: the client does not want its reply kept. */
   readonly request: v1.IRequestId | null;
   readonly channelSequence: number;
-  readonly replay: boolean;
+  /** It may meet what an earlier run of it did: said by the client, or found out when the outcome was on record. */
+  replay: boolean;
   /** On the monotonic clock; undefined: none. */
   readonly deadlineMs: number | undefined;
   /** Of the parked command that this call waits for; zero: it does not wait. */

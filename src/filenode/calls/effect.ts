@@ -41,6 +41,8 @@ export async function effectCall(
       return await effectOnce(core, call, await look(core.revision));
     } catch (error) {
       if (!overtaken(error) || tries >= core.limits.observationTriesMax) throw error;
+      // Its outcome is on record: what the next look finds is its own work, and only the state can tell that.
+      if (error.code === ErrorCode.NO_CHANGE) call.replay = true;
     }
   }
 }
@@ -49,7 +51,7 @@ export async function effectCall(
  * True for the state's answer to an observation that a change of names has overtaken, and to an outcome that somebody
  * else has recorded first: in both cases the same call, asked again, gets what is right now.
  */
-export function overtaken(error: unknown): boolean {
+export function overtaken(error: unknown): error is HoldfastError {
   return (
     error instanceof HoldfastError &&
     (error.code === ErrorCode.NOT_READY || error.code === ErrorCode.NO_CHANGE)
