@@ -202,7 +202,10 @@ function targetFree(tx: Tx, attempt: EffectAttempt): Step {
   const { effect } = attempt;
   const share = effect.share ?? "";
   const target = effect.targetPath ?? "";
-  const holders = tx.store.handles.paths.at(share, target).filter((other) => other.holds);
+  const holders = tx.store.handles.paths
+    .at(share, target)
+    .filter((other) => other.holds)
+    .sort(byHandleId);
   const text = `${share}:${target}`;
   if (holders.some((other) => other.deleteSet))
     return refuse(ErrorCode.DELETE_PENDING, `${text} is being deleted`);
@@ -275,7 +278,8 @@ function mayFence(tx: Tx, attempt: EffectAttempt): Step {
   const { effect } = attempt;
   const other = tx.store.handles
     .ofFile(effect.share ?? "", effect.fileId ?? "")
-    .find((handle) => handle.holds && handle.ownerNode !== effect.owner);
+    .filter((handle) => handle.holds && handle.ownerNode !== effect.owner)
+    .sort(byHandleId)[0];
   if (other === undefined) return null;
   return refuse(ErrorCode.SHARING_VIOLATION, `${where(effect)} is open at ${other.ownerNode} too`);
 }

@@ -5,6 +5,7 @@ import { mutant } from "../mutants.js";
 import type { Store } from "../store.js";
 import type { HandleRow } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
+import { byId } from "../tables/pending.js";
 import type { Tx } from "../tx.js";
 import { byHandleId } from "./order.js";
 
@@ -58,7 +59,7 @@ export function preparingOn(
   except: HandleRow | null,
 ): v1.IFileLock[] {
   const locks: v1.IFileLock[] = [];
-  for (const pending of store.pending.ofFile(share, fileId)) {
+  for (const pending of store.pending.ofFile(share, fileId).toSorted(byId)) {
     if (!pending.r.prepared || idOf(pending.r.handleId) === (except?.id ?? "")) continue;
     locks.push(...announcedLocks(pending));
   }

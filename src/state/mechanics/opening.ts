@@ -42,7 +42,7 @@ export function attemptOpen(tx: Tx, attempt: OpenAttempt): v1.ICommandResult {
     : null;
   const outcome = outcomeOf(command);
   const aspirant = aspirantOf(session, command);
-  const step = decide(tx, attempt, reserved, aspirant, outcome);
+  const step = afterClosings(tx, command, decide(tx, attempt, reserved, aspirant, outcome));
   if (step !== null) return "refuse" in step ? step.refuse : parkOpen(tx, attempt, reserved, step.waitFor);
   const handle = reserved ?? newHandle(tx, session, command);
   handle.pendingId = 0;
@@ -94,7 +94,8 @@ function decide(
   if (changedSince(tx, share, path, command.observed?.revision ?? 0) && !mutant.staleObservationAccepted)
     return { refuse: fail(ErrorCode.NOT_READY, `${share}:${path} changed meanwhile`, { retryAfterMs: 1 }) };
   const fileId = command.observed?.exists ? (command.observed.fileId ?? "") : "";
-  if (command.closeMyOrphans) closeOrphans(tx, session, share, path, fileId);
+  // Only at first: what a failover took from its client's hand while this call waited, nobody has given up.
+  if (command.closeMyOrphans && attempt.parked === null) closeOrphans(tx, session, share, path, fileId);
   let holders = holdersOf(tx, share, path, fileId, reserved);
   const away = absentHolders(tx, holders, aspirant);
   if (away !== null) return away;
@@ -109,6 +110,13 @@ function decide(
   const operation = outcome.kind === "effect" && aspirant.overwrites && fileId !== "" ? "overwrite" : "open";
   const waiting = breakLeases(tx, share, fileId, operation, aspirant);
   return waiting.length === 0 ? null : { waitFor: waitingText(waiting) };
+}
+
+/** A handle that was closed on the way to this open may have taken the file along: its removal comes first. */
+function afterClosings(tx: Tx, command: v1.IOpenHandle, step: Step): Step {
+  if (step !== null) return step;
+  const effect = effectBeforeOpen(tx, command);
+  return effect === null ? null : { waitFor: effectText(effect) };
 }
 
 /** Release valve (semantics.md H 25): a client that forgot its handle and opens again is not held off by itself. */

@@ -8,6 +8,7 @@ import { type HandleRow, shareBits } from "../tables/handles.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
 import { openResult } from "./opening.js";
+import { byHandleId } from "./order.js";
 import { resumeHandle } from "./resuming.js";
 
 /** The answer to a create whose guid is known; null: it is a new one (semantics.md B2). */
@@ -138,7 +139,8 @@ function byGuidAlone(
     return null;
   const handle = tx.store.handles
     .withGuid(guid)
-    .find((other) => other.isOpen && other.kind === v1.HandleKind.PERSISTENT);
+    .filter((other) => other.isOpen && other.kind === v1.HandleKind.PERSISTENT)
+    .sort(byHandleId)[0];
   if (handle === undefined) return null;
   if (handle.isConnected || !handle.replayEligible) return notAvailable(handle);
   if (handle.principal !== session.r.principal)

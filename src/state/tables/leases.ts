@@ -40,8 +40,10 @@ export class LeaseRow extends Row {
     return v1.LeaseRecord.encode(this.r).finish();
   }
 
+  /** Handles by id: answers are stored, and after a load the set has another order. */
   toRecord(): v1.ILeaseRecord {
-    return { ...this.r, handles: [...this.handles].map((handle) => bytesOf(handle.id)) };
+    const ids = [...this.handles].map((handle) => handle.id);
+    return { ...this.r, handles: (ids.length < 2 ? ids : ids.sort()).map(bytesOf) };
   }
 
   /** Somebody who can be told of a break: the session of a connected handle, the lowest id for sameness everywhere. */

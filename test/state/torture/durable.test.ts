@@ -5,7 +5,9 @@ import {
   assertCode,
   ATTRIBUTES,
   type Client,
+  DELETE,
   guid,
+  isParked,
   R,
   READ,
   RH,
@@ -326,6 +328,38 @@ describe("handle kinds", () => {
     assert.equal([...world.machine.effects()].length, 0);
     assert(world.files.has("ca:file"));
     assert.equal(world.machine.counts().handles, 0);
+  });
+
+  // Found by the simulator, cluster seed 200.
+  it("release valve: an open that waits while its node dies does not give up what its client had in hand", () => {
+    const world = new World();
+    const a = world.client("a");
+    world.file("file");
+    const marked = { access: DELETE, deleteOnClose: true, guid: "g", leaseKey: "k", lease: RWH };
+    const handle = world.opened(a, marked);
+    assert(isParked(world.open(a, { orphans: true })), "it waits for the lease of the first");
+    world.register("n1", 2);
+    assert.deepEqual([...world.machine.effects()], []);
+    world.connect(a);
+    assert.equal(world.reconnect(a, handle).error, undefined);
+  });
+
+  it("release valve: an open waits until the file is gone that its client's orphan takes along", () => {
+    const world = new World();
+    const a = world.client("a");
+    world.file("file");
+    world.opened(a, { access: DELETE | READ, deleteOnClose: true, guid: "g" });
+    world.register("n1", 2);
+    world.connect(a);
+    const again = world.run(world.openCommand(a, { orphans: true, guid: "again" }));
+    assert(isParked(again), "opened, while its file is being deleted");
+    const [effect] = [...world.machine.effects()];
+    assert.equal(effect?.kind, v1.EffectKind.EFFECT_DELETE);
+    world.finish(effect);
+    const done = world.events.find((event) => event.pendingDone)?.pendingDone?.result ?? {};
+    assertCode(done, ErrorCode.NOT_READY);
+    const fresh = world.opened(a, { guid: "once more" });
+    assert.equal(fresh.createAction, v1.CreateAction.CREATED);
   });
 
   it("release valve: a client that opens again is not held off by its own orphans", () => {
