@@ -5,10 +5,10 @@ import type { Runtime } from "../runtime/index.js";
 import { createStateMachine } from "../state/index.js";
 import type { NodeStorage } from "../storage/index.js";
 import { DISK_REFUSED, GrpcTransport } from "../transport/index.js";
-import type { HoldfastError } from "../wire/errors.js";
 import type { NodeConfig } from "./config.js";
-import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 import { channelCredentials } from "./credentials.js";
+import type { NodeExitError } from "./exit-codes.js";
+import { loadExit, refusedExit, replicaExit } from "./storage-exits.js";
 
 /** A running replica and the handlers of its peer links. */
 export interface ReplicaPart {
@@ -73,7 +73,7 @@ export async function startReplica(
           onDisconnected: (peer, reason) => events.onDisconnected(peer, reason),
           onSnapshot: (from, first) => events.onSnapshot(from, first),
           onRefused(_, refusal) {
-            if (refusal.code === DISK_REFUSED) fatal(wiped(config, refusal));
+            if (refusal.code === DISK_REFUSED) fatal(refusedExit(config.name, config.data, refusal));
           },
         },
         admit: (said) => storage.admitPeer(said),
@@ -86,28 +86,10 @@ export async function startReplica(
     },
     createStateMachine,
     diskLow,
-    onFatal: (reason, exitCode) => {
-      fatal(
-        new NodeExitError(
-          exitCode,
-          reason,
-          exitCode === NODE_EXIT.diskFailed
-            ? "look at the disk, then start the node again"
-            : "see the log in the data folder",
-        ),
-      );
-    },
+    onFatal: (reason, exitCode) => fatal(replicaExit(reason, exitCode)),
+  }).catch((thrown: unknown) => {
+    throw loadExit(config.data, thrown);
   });
   if (transport === undefined) throw new Error("invariant: the replica made its transport");
   return { replica, peerHandlers: transport.handlers };
-}
-
-/** The peers know this member by another disk: it has forgotten its votes and may not take part under its old identity. */
-function wiped(config: NodeConfig, refusal: HoldfastError): NodeExitError {
-  return new NodeExitError(
-    NODE_EXIT.dataDamaged,
-    `${config.name} is refused by its peers, data folder ${config.data}: ${refusal.message}`,
-    refusal.extras.next ?? "remove the member and add it again",
-    refusal,
-  );
 }

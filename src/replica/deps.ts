@@ -8,6 +8,8 @@ import type { ReplicaStorage } from "./storage.js";
 
 /** Exit code of a node whose own disk failed: it must not be restarted into the same disk without a look. */
 export const EXIT_STORAGE_FAILED = 74;
+/** Exit code of a node on whose disk something is not what was written: it must not go on with that. */
+export const EXIT_DATA_DAMAGED = 66;
 /** What a replica is made of. Everything that touches the world comes in here. */
 export interface ReplicaDeps {
   readonly runtime: Runtime;
@@ -18,7 +20,7 @@ export interface ReplicaDeps {
   readonly createStateMachine: () => StateMachine;
   /** True while the disk is nearly full: only what frees space is then accepted. Cached, cheap, clears by itself. */
   readonly diskLow: () => boolean;
-  /** The member cannot go on: its disk failed. The node must exit with this code. */
+  /** The member cannot go on: its disk failed, or holds damaged data. The node must exit with this code. */
   readonly onFatal: (reason: string, exitCode: number) => void;
 }
 

@@ -9,6 +9,7 @@ import {
 } from "../raft/index.js";
 import type { Clock, Log } from "../runtime/api.js";
 import type { StateMachine, StateView } from "../state/index.js";
+import { isDamage } from "../storage/errors.js";
 import type { Transport } from "../transport/api.js";
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
@@ -16,7 +17,7 @@ import type { LeaderInfo, MemberChange, ProposeOptions, Replica, ReplicaStatus }
 import { type ApplyHost, applyEntry } from "./apply.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
-import { EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
+import { EXIT_DATA_DAMAGED, EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
 import { ElectionCause } from "./election-cause.js";
 import { ElectionHint } from "./election-hint.js";
 import { setGauges } from "./gauges.js";
@@ -199,6 +200,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
         this.raft.reportSnapshot(to, ok);
         this.turns.schedule();
       },
+      (error) => this.fail(error),
     );
     this.ticker = new Ticker(
       this.clock,
@@ -435,11 +437,12 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
 
   private fail(error: Error): void {
     if (this.dead !== null) return;
-    this.dead = `the disk of ${this.config.name} failed: ${error.message}`;
+    const damaged = isDamage(error);
+    this.dead = `the disk of ${this.config.name} ${damaged ? "is damaged" : "failed"}: ${error.message}`;
     this.log.error({ error: error.message }, "the disk failed; this node stops");
     this.ticker.stop();
     this.settleAll(errorDetail(ErrorCode.STORAGE_FAILED, this.dead));
-    this.deps.onFatal(this.dead, EXIT_STORAGE_FAILED);
+    this.deps.onFatal(this.dead, damaged ? EXIT_DATA_DAMAGED : EXIT_STORAGE_FAILED);
   }
 
   private settleAll(error: v1.IErrorDetail): void {

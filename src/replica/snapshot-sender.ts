@@ -1,5 +1,6 @@
 import type { Message, RaftId, SnapshotMeta } from "../raft/index.js";
 import type { Log } from "../runtime/api.js";
+import { isDamage } from "../storage/errors.js";
 import type { SnapshotSource, Transport } from "../transport/api.js";
 import type { v1 } from "../wire/index.js";
 import { messageToWire, snapshotToWire } from "./raft-codec.js";
@@ -19,13 +20,19 @@ class StateSource implements SnapshotSource {
     private readonly chunkBytes: number,
     term: number,
     to: RaftId,
+    private readonly failed: (error: unknown) => void,
   ) {
     this.transferId = `${term}-${reader.index}-${to}`;
   }
 
   async next(): Promise<v1.ISnapshotChunk> {
     if (this.closed) throw new Error("the transfer was given up");
-    const { records, crc32, last, totalRecords } = await this.reader.next(this.chunkBytes);
+    const { records, crc32, last, totalRecords } = await this.reader
+      .next(this.chunkBytes)
+      .catch((error: unknown) => {
+        this.failed(error);
+        throw error;
+      });
     const chunk: v1.ISnapshotChunk = {
       transferId: this.transferId,
       sequence: this.sequence,
@@ -67,6 +74,8 @@ export class SnapshotSender {
     private readonly chunkBytes: number,
     private readonly log: Log,
     private readonly report: (to: RaftId, ok: boolean) => void,
+    /** What this member has on its own disk is not what it wrote. */
+    private readonly damaged: (error: Error) => void,
   ) {}
 
   get count(): number {
@@ -88,12 +97,18 @@ export class SnapshotSender {
   }
 
   private async run(to: RaftId, message: Message, transfer: Transfer): Promise<boolean> {
-    const reader = await this.storage.openStateSnapshot();
+    const failed = (error: unknown): void => {
+      if (isDamage(error)) this.damaged(error as Error);
+    };
+    const reader = await this.storage.openStateSnapshot().catch((error: unknown) => {
+      failed(error);
+      throw error;
+    });
     // The reader's moment may be later than what the core offered: what is sent describes itself.
     const { index, term, confState, confIndex } = reader;
     const meta: SnapshotMeta = { index, term, confState, confIndex };
     const wire = { ...messageToWire(message), snapshot: snapshotToWire(meta) };
-    const source = new StateSource(reader, wire, this.chunkBytes, message.term, to);
+    const source = new StateSource(reader, wire, this.chunkBytes, message.term, to, failed);
     transfer.source = source;
     try {
       return !transfer.cancelled && (await this.transport.sendSnapshot(to, source));

@@ -1,4 +1,5 @@
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import { storageMutants } from "./mutants.js";
 
 /** The newest layout of the data folder that this program writes and reads. */
 export const FORMAT_VERSION = 1;
@@ -58,6 +59,6 @@ export function refusePeerDisk(known: PeerDisk | undefined, said: PeerDisk): str
   if (known === undefined || said.incarnation > known.incarnation) return null;
   if (said.incarnation < known.incarnation)
     return `member ${said.raftId} comes with incarnation ${said.incarnation}, but incarnation ${known.incarnation} has taken its place`;
-  if (said.diskId === known.diskId) return null;
+  if (said.diskId === known.diskId || storageMutants.wipedDiskAdmitted) return null;
   return `member ${said.raftId} comes with another disk under incarnation ${said.incarnation}: its data folder was wiped or replaced; remove the member and add it again`;
 }

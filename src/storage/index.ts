@@ -1,3 +1,5 @@
+export { isDamage, lostWrites } from "./errors.js";
+export { type EngineHost, type EngineIterator, EngineStore, type KvEngine } from "./engine-store.js";
 export { openRocks, rocksOpener } from "./rocks-kv.js";
 export { type RocksOptions } from "./rocks-open.js";
 export {

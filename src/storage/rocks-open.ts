@@ -1,5 +1,5 @@
 import { readU64 } from "./bytes.js";
-import { REBUILD_FROM_PEERS, storageFailed } from "./errors.js";
+import { lostWrites, REBUILD_FROM_PEERS, storageFailed } from "./errors.js";
 import { openError } from "./rocks-errors.js";
 import { newRocksDatabase, type RocksDatabase } from "./rocksdb-types.js";
 
@@ -46,11 +46,8 @@ export async function openDatabase(
   try {
     const found = await readKey(db, SYNC_KEY);
     const synced = found === null ? 0 : readU64(found, 0);
-    if (synced < acknowledged)
-      throw storageFailed(
-        `data folder ${folder} has lost acknowledged writes: it acknowledged ${acknowledged} synced batches and holds ${synced}`,
-        REBUILD_FROM_PEERS,
-      );
+    const lost = lostWrites(folder, acknowledged, synced);
+    if (lost !== null) throw lost;
     return { db, synced };
   } catch (error) {
     await closeDatabase(db).catch(() => undefined);

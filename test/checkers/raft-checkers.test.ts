@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Message, MessageKind } from "../../src/raft/index.js";
+import { Entry, EntryKind, Message, MessageKind } from "../../src/raft/index.js";
 import {
   AckCoverage,
   CommittedLedger,
@@ -28,8 +28,8 @@ function disk(term: number, vote: number, terms: readonly number[], snapshotInde
     vote,
     snapshotIndex,
     lastIndex: snapshotIndex + terms.length,
-    everDurableIndex: snapshotIndex + terms.length,
     logWrittenInTerm: terms.at(-1) ?? 0,
+    everHeld: (index, entryTerm) => index <= snapshotIndex || terms[index - snapshotIndex - 1] === entryTerm,
     termAt: (index) => terms[index - snapshotIndex - 1] ?? -1,
   };
 }
@@ -188,6 +188,24 @@ describe("checkers of the consensus core", () => {
         ),
       "effect contract",
     );
+  });
+
+  it("effect contract: an acknowledged entry that is another one on the disk, or never was on it", () => {
+    const checker = new EffectContract();
+    const append = new Message(MessageKind.Append, 1, 2, 5);
+    append.index = 1;
+    append.logTerm = 1;
+    append.entries = [new Entry(5, 2, EntryKind.Normal, new Uint8Array(0))];
+    checker.leaves(append, disk(5, 1, [1, 5]));
+    const ack = new Message(MessageKind.AppendResponse, 2, 1, 5);
+    ack.index = 2;
+    checker.leaves(ack, disk(5, 1, [1, 5]));
+    caught(() => checker.leaves(ack, disk(5, 1, [1, 4])), "effect contract");
+    const replaced = { ...disk(6, 0, [1, 6]), everHeld: () => true };
+    checker.leaves(ack, replaced);
+    caught(() => checker.leaves(ack, { ...replaced, logWrittenInTerm: 5 }), "effect contract");
+    caught(() => checker.leaves(ack, { ...replaced, everHeld: () => false }), "effect contract");
+    checker.leaves(ack, disk(7, 0, [], 3));
   });
 
   it("acknowledgement coverage: more than the term's leader has sent", () => {

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { NODE_EXIT } from "../../src/node/exit-codes.js";
+import { openRocks } from "../../src/storage/index.js";
 import { bin, ended, freePorts, run, TestCluster, until, type Ended } from "./cluster.js";
 
 /** A node that refuses to run says why in exactly one line, with the next step. */
@@ -13,6 +14,28 @@ function oneLine(result: Ended, exitCode: number, pattern: RegExp): void {
   assert.equal(lines.length, 1, result.stderr);
   assert.match(lines[0] ?? "", pattern);
   assert.match(lines[0] ?? "", /\. Next: .+/);
+}
+
+type Pair = readonly [Uint8Array, Uint8Array];
+
+/** Changes a bit of the last record of a kind (log entries 0x20, state 0x30); answers what stood there. */
+async function flipOne(db: string, kind: number): Promise<Pair> {
+  const kv = await openRocks(db);
+  const found = await kv.iterate(Buffer.from([kind]), Buffer.from([kind + 1])).next(100_000, 1e9);
+  await kv.close();
+  const [key, value] = found.at(-1) as Pair;
+  const rotten = Buffer.from(value);
+  rotten[rotten.length - 1] = (rotten.at(-1) as number) ^ 4;
+  await rewrite(db, [key, rotten]);
+  return [key, Buffer.from(value)];
+}
+
+async function rewrite(db: string, [key, value]: Pair): Promise<void> {
+  const kv = await openRocks(db);
+  await new Promise<void>((resolve, reject) =>
+    kv.write([{ type: "put", key, value }], { sync: true }, (error) => (error ? reject(error) : resolve())),
+  );
+  await kv.close();
 }
 
 describe("a node process", () => {
@@ -116,6 +139,15 @@ describe("a node process", () => {
       /belongs to cluster local, the configuration says other/,
     );
     const db = join(data, "db");
+    for (const kind of [0x20, 0x30]) {
+      const whole = await flipOne(db, kind);
+      oneLine(
+        await run(["node", "--config", config]),
+        NODE_EXIT.dataDamaged,
+        /is damaged at key .+ checksum/,
+      );
+      await rewrite(db, whole);
+    }
     for (const name of readdirSync(db).filter((each) => each.startsWith("MANIFEST-"))) {
       writeFileSync(join(db, name), "not a manifest");
     }

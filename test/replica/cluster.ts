@@ -15,6 +15,7 @@ export interface TestMember {
   readonly kv: MemoryKv;
   replica: ReplicaNode | null;
   fatal: string | null;
+  exitCode: number;
   diskLow: boolean;
 }
 
@@ -49,7 +50,7 @@ export class TestCluster {
 
   async add(id: number, confState: ConfState, at = 0): Promise<TestMember> {
     const kv = new MemoryKv(this.world);
-    const member: TestMember = { id, kv, replica: null, fatal: null, diskLow: false };
+    const member: TestMember = { id, kv, replica: null, fatal: null, exitCode: 0, diskLow: false };
     this.members.set(id, member);
     const opening = NodeStorage.open(kv, this.world.runtime(id));
     const storage = await this.world.settled(opening);
@@ -71,8 +72,9 @@ export class TestCluster {
       createTransport: (events) => this.network.join(id, events),
       createStateMachine: this.machine,
       diskLow: () => member.diskLow,
-      onFatal: (reason) => {
+      onFatal: (reason, exitCode) => {
         member.fatal = reason;
+        member.exitCode = exitCode;
         this.network.leave(id);
       },
     });

@@ -78,6 +78,16 @@ export class MemoryKv implements KvStore {
     return Promise.resolve();
   }
 
+  /** A bit of every state record changes, behind the back of the member. */
+  rotState(): void {
+    for (const [key, value] of this.data) {
+      if (!key.startsWith("30") || key.slice(10, 12) !== "01") continue;
+      const rotten = Buffer.from(value);
+      rotten[rotten.length - 1] = (rotten[rotten.length - 1] as number) ^ 1;
+      this.data.set(key, rotten);
+    }
+  }
+
   /** The power goes: what was not synced is lost, callbacks under way never come. */
   crash(): void {
     this.life++;

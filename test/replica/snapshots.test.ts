@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { NODE_EXIT } from "../../src/node/exit-codes.js";
 import { conf, memberRecord, storeKey, TestCluster, versionOf } from "./cluster.js";
 
 const SEED = Number(process.env["SEED"] ?? 1);
@@ -48,6 +49,22 @@ describe("replica, snapshots and compaction", () => {
     await cluster.start(follower);
     await cluster.converged();
     assert.equal(versionOf(cluster.replica(follower), "k0"), 11);
+  });
+
+  it("stops a leader that meets a damaged record of its own while it sends a snapshot; another one sends it", async () => {
+    const cluster = await TestCluster.of(3, SEED, TINY);
+    const leader = (await cluster.ready()).raftId;
+    const [follower] = [1, 2, 3].filter((id) => id !== leader) as [number, number];
+    for (const id of [1, 2, 3]) if (id !== follower) cluster.network.cut(follower, id);
+    await write(cluster, 100);
+    cluster.member(leader).kv.rotState();
+    cluster.network.heal();
+    await cluster.world.until("it stops", () => cluster.member(leader).fatal !== null);
+    assert.match(cluster.member(leader).fatal ?? "", /is damaged at key .+: its checksum does not match/);
+    assert.equal(cluster.member(leader).exitCode, NODE_EXIT.dataDamaged, "a start again would be of no use");
+    const next = await cluster.ready();
+    assert.notEqual(next.raftId, leader);
+    await cluster.world.until("caught up", () => versionOf(cluster.replica(follower), "k0") === 10);
   });
 
   it("goes on when a transfer breaks off in the middle", async () => {

@@ -3,6 +3,7 @@ import { FILENODE_MUTANTS, setFilenodeMutant } from "../../src/filenode/mutants.
 import type { MutantInfo } from "../../src/mutants/switches.js";
 import * as raft from "../../src/raft/mutants.js";
 import { DISK_MUTANTS, setDiskMutant } from "../../src/testing/core-world/index.js";
+import { setStorageMutant, STORAGE_MUTANTS } from "../../src/storage/mutants.js";
 import * as state from "../../src/state/mutants.js";
 import { runOracle } from "../oracle/oracle.js";
 import { clusterWorld, coreWorld, sceneWorld, type World } from "./worlds.js";
@@ -45,6 +46,7 @@ export function allMutants(): Mutant[] {
     ...listed(raft.MUTANTS, raft.setMutant, core),
     ...listed(DISK_MUTANTS, setDiskMutant, { ...core, oracle: false }),
     ...listed(state.MUTANTS, state.setMutant, product),
+    ...listed(STORAGE_MUTANTS, setStorageMutant, product),
     ...listed(FILENODE_MUTANTS, setFilenodeMutant, product),
   ];
 }

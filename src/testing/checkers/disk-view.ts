@@ -5,10 +5,13 @@ export interface DiskView {
   /** End of the snapshot on disk: everything up to here is held by it. */
   readonly snapshotIndex: number;
   readonly lastIndex: number;
-  /** The largest last index that this disk ever had: a truncation takes nothing back that was promised before it. */
-  readonly everDurableIndex: number;
   /** The term on the disk when its log was last written: entries, or a snapshot. Zero when it never was. */
   readonly logWrittenInTerm: number;
+  /**
+   * Whether an entry was ever durable here, as one of the log or inside a snapshot. What a later leader has replaced since
+   * was no empty promise.
+   */
+  everHeld(index: number, term: number): boolean;
   /** Term at an index of the log on disk, the snapshot's own index included; -1 elsewhere. */
   termAt(index: number): number;
 }

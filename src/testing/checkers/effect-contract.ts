@@ -7,6 +7,9 @@ import type { DiskView } from "./disk-view.js";
  * disk would not remember after a crash at this moment (lessons L5, L10, L18, L20, L21).
  */
 export class EffectContract {
+  /** By the term of a leader, the terms of the entries that it has sent, by index: its log, as far as it was seen. */
+  private readonly sent = new Map<number, Map<number, number>>();
+
   /** `message` is leaving; `disk` is its sender's. */
   leaves(message: Message, disk: DiskView): void {
     switch (message.kind) {
@@ -34,6 +37,9 @@ export class EffectContract {
         this.logDurable(message, disk);
         return;
       case MessageKind.Append:
+        this.termDurable(message, disk);
+        this.remember(message);
+        return;
       case MessageKind.Heartbeat:
       case MessageKind.Snapshot:
       case MessageKind.TimeoutNow:
@@ -50,26 +56,39 @@ export class EffectContract {
     }
   }
 
+  private remember(append: Message): void {
+    let log = this.sent.get(append.term);
+    if (log === undefined) this.sent.set(append.term, (log = new Map()));
+    log.set(append.index, append.logTerm);
+    for (const { index, term } of append.entries) log.set(index, term);
+  }
+
   /**
+   * An acknowledgement says: up to there my log on disk is that of this term's leader. So the entry itself is asked for, with
+   * the term that it has at that leader, and not only whether the log is so long.
+   *
    * In the term of the acknowledgement nothing that it covers can go again. A leader of a later term may replace it, on
    * disks that sync in groups or whose completions are noticed late even before the acknowledgement leaves; then the log
    * on disk is that leader's work. It was elected without it and could not have been, had a majority accepted it in the
    * term before: it can never be committed, and the acknowledgement is worth as much as one that the network kept for so
-   * long. That none of them counts is for the check of commits against the disks.
+   * long. That none of them counts is for the check of commits against the disks. But the entry must have been there.
    */
   private acknowledgedDurable(message: Message, disk: DiskView): void {
-    if (message.index <= disk.lastIndex || disk.logWrittenInTerm > message.term) return;
-    this.broken(message, `acknowledges ${message.index}, its disk ends at ${disk.lastIndex}`);
+    const { index, term } = message;
+    if (index > disk.lastIndex && disk.logWrittenInTerm <= term)
+      this.broken(message, `acknowledges ${index}, its disk ends at ${disk.lastIndex}`);
+    const due = this.sent.get(term)?.get(index);
+    if (due === undefined || index <= disk.snapshotIndex) return;
+    if (!disk.everHeld(index, due))
+      this.broken(message, `acknowledges ${due}/${index}, which was never on its disk`);
+    if (disk.termAt(index) !== due && disk.logWrittenInTerm <= term)
+      this.broken(message, `acknowledges ${due}/${index}, its disk has term ${disk.termAt(index)} there`);
   }
 
   private logDurable(message: Message, disk: DiskView): void {
-    // What was durable once and was truncated since is no broken promise: a newer leader's entries took its place.
-    if (disk.everDurableIndex < message.index) {
-      this.broken(
-        message,
-        `advertises ${message.logTerm}/${message.index}, its disk never went beyond ${disk.everDurableIndex}`,
-      );
-    }
+    // What was durable once and was replaced since is no broken promise: a newer leader's entries took its place.
+    if (disk.everHeld(message.index, message.logTerm)) return;
+    this.broken(message, `advertises ${message.logTerm}/${message.index}, which was never on its disk`);
   }
 
   private broken(message: Message, what: string): never {

@@ -5,11 +5,15 @@ import { EFFECTS_FOLDER } from "../../filenode/paths.js";
 import { createFileNode } from "../../filenode/file-node.js";
 import { type HeartbeatNetwork, LeaseKeeper } from "../../filenode/lease-keeper.js";
 import type { Coordinator } from "../../coordinator/index.js";
-import type { KvStore, Runtime } from "../../runtime/api.js";
+import type { Runtime } from "../../runtime/api.js";
 import { createReplica, type ReplicaConfig, replicaDefaults } from "../../replica/index.js";
 import type { ReplicaNode } from "../../replica/replica.js";
 import { createStateMachine, type StateMachine } from "../../state/index.js";
-import { DiskGuard, FOUNDED_AT, NodeStorage } from "../../storage/index.js";
+import { NODE_EXIT, NodeExitError } from "../../node/exit-codes.js";
+import { claimStorage } from "../../node/open-storage.js";
+import { loadExit, refusedExit, replicaExit, storageExit } from "../../node/storage-exits.js";
+import { DiskGuard, type NodeStorage } from "../../storage/index.js";
+import { DISK_REFUSED } from "../../transport/handshake.js";
 import type { v1 } from "../../wire/index.js";
 import type { LogOracle } from "../log-oracle/index.js";
 import type { MemoryShare } from "../memory-share.js";
@@ -21,6 +25,8 @@ import {
   SimProcess,
   type Simulation,
 } from "../sim/index.js";
+import type { AdmitPeer } from "../../transport/handshake.js";
+import type { PeerEvents, Transport } from "../../transport/api.js";
 import { type ShareTimes, processVfs } from "./sim-vfs.js";
 import type { SimStreams } from "./stream-network.js";
 
@@ -39,8 +45,13 @@ export interface ClusterParts {
   /** Sees every command that any node applies; see `LogOracle`. */
   readonly oracle?: LogOracle;
   node(name: string): ClusterNode | undefined;
-  /** A node's process ended by itself: its disk failed. */
-  died(node: ClusterNode, reason: string): void;
+  /**
+   * Nodes remember the disks of their peers and refuse another one under the same identity. It costs a write at each
+   * first meeting; where no disk is ever exchanged it would find nothing.
+   */
+  readonly remembersDisks?: boolean;
+  /** A node's process ended by itself, with one of `NODE_EXIT`. */
+  died(node: ClusterNode, reason: string, exitCode: number): void;
   /** A node hands a change of somebody's file to the kernel while it holds no lease. */
   changedWithoutLease(node: ClusterNode, operation: string, path: string): void;
 }
@@ -77,6 +88,8 @@ export class ClusterNode {
   paused = false;
   /** Removed from the members, and stopped for good. */
   retired = false;
+  /** It ended with a code that asks for a person: its supervisor does not start it again. */
+  condemned = false;
 
   constructor(
     readonly id: number,
@@ -97,15 +110,53 @@ export class ClusterNode {
 
   /** Starts a process; what goes wrong on the way ends it. */
   start(): void {
-    if (this.process !== null || this.retired) return;
+    if (this.process !== null || this.retired || this.condemned) return;
     this.life++;
     const { sim } = this.parts;
     const process = new SimProcess(sim, this.clock, sim.seeds.stream(`process ${this.id}.${this.life}`));
     this.process = process;
-    this.boot(process).catch((error: unknown) => {
-      if (process.alive)
-        this.parts.died(this, error instanceof Error ? (error.stack ?? error.message) : String(error));
-    });
+    this.boot(process).catch((error: unknown) => this.ended(process, error));
+  }
+
+  private ended(process: SimProcess, error: unknown): void {
+    if (!process.alive) return;
+    const code = error instanceof NodeExitError ? error.exitCode : NODE_EXIT.failed;
+    const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.parts.died(this, text, code);
+  }
+
+  /** As `openNodeStorage` does it, on the simulated disk. */
+  private async openStorage(process: SimProcess, runtime: Runtime, guard: DiskGuard): Promise<NodeStorage> {
+    const { parts, name, id } = this;
+    try {
+      const kv = this.disk.store({
+        bind: (run) => process.bind(run),
+        scheduler: runtime.scheduler,
+        makeRoom: () => guard.ranOut(),
+      });
+      const founders = this.joins ? null : parts.members.map(({ raftId }) => raftId ?? 0);
+      return await claimStorage(kv, runtime, { clusterId: "sim", name, raftId: id }, founders);
+    } catch (thrown) {
+      throw storageExit(name, thrown);
+    }
+  }
+
+  /** As `startReplica` does it, over simulated links. */
+  private peerLinks(process: SimProcess, storage: NodeStorage, events: PeerEvents): Transport {
+    const { parts, name } = this;
+    const { identity } = storage;
+    if (identity === null) throw new Error("invariant: the storage was initialised");
+    const known: PeerEvents = {
+      onFrames: (from, frames) => events.onFrames(from, frames),
+      onConnected: (peer) => events.onConnected(peer),
+      onDisconnected: (peer, reason) => events.onDisconnected(peer, reason),
+      onSnapshot: (from, first) => events.onSnapshot(from, first),
+      onRefused: (_, refusal) => {
+        if (refusal.code === DISK_REFUSED) this.ended(process, refusedExit(name, name, refusal));
+      },
+    };
+    const admit: AdmitPeer = parts.remembersDisks ? (said) => storage.admitPeer(said) : () => null;
+    return parts.peers.join(this.id, this.life, process, known, { self: identity, admit });
   }
 
   private async boot(process: SimProcess): Promise<void> {
@@ -114,14 +165,8 @@ export class ClusterNode {
     const guard = this.guardDisk(runtime);
     // Before the database: with a full disk it opens on what was set aside.
     await guard.start();
-    const storage = await NodeStorage.open(boundStore(this.disk.store(), process), runtime);
-    if (storage.identity === null) {
-      const identity = { clusterId: "sim", name, raftId: id, incarnation: 1 };
-      const nobody = { voters: [], votersOutgoing: [], learners: [], learnersNext: [], autoLeave: false };
-      const voters = parts.members.map(({ raftId }) => raftId ?? 0);
-      if (this.joins) await storage.initialise(identity, nobody);
-      else await storage.initialise(identity, { ...nobody, voters }, FOUNDED_AT);
-    }
+    const storage = await this.openStorage(process, runtime, guard);
+    storage.onFailure((error) => this.ended(process, replicaExit(error.message, NODE_EXIT.diskFailed)));
     const replica = await createReplica({
       runtime,
       config: {
@@ -137,16 +182,16 @@ export class ClusterNode {
         ...parts.replica,
       },
       storage,
-      createTransport: (events) => parts.peers.join(id, this.life, process, events),
+      createTransport: (events) => this.peerLinks(process, storage, events),
       createStateMachine: () => {
         const machine = createStateMachine();
         this.machine = parts.oracle?.follow(machine) ?? machine;
         return this.machine;
       },
       diskLow: () => this.diskLow || guard.full,
-      onFatal: (reason) => {
-        if (process.alive) parts.died(this, reason);
-      },
+      onFatal: (reason, exitCode) => this.ended(process, replicaExit(reason, exitCode)),
+    }).catch((thrown: unknown) => {
+      throw loadExit(name, thrown);
     });
     this.replica = replica;
     const coordinator = createCoordinator({
@@ -259,14 +304,4 @@ export class ClusterNode {
     this.paused = paused;
     this.process.pause(paused);
   }
-}
-
-/** Completions of the disk reach a process when it runs. */
-function boundStore(store: KvStore, process: SimProcess): KvStore {
-  return {
-    write: (ops, options, done) => store.write(ops, options, process.bind(done)),
-    get: (key) => store.get(key),
-    iterate: (from, to) => store.iterate(from, to),
-    close: () => store.close(),
-  };
 }

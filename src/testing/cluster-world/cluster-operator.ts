@@ -1,4 +1,5 @@
 import { changeMembers, moveLeader } from "../../node/admin/members.js";
+import type { ConfState } from "../../raft/index.js";
 import type { ReplicaNode } from "../../replica/replica.js";
 import { HoldfastError } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
@@ -9,6 +10,8 @@ import type { ClusterWorld } from "./cluster-world.js";
 
 const MOVE_LEADER_TIMEOUT_MS = 5_000;
 const SETTLE_PAUSE_US = 200_000;
+/** After this time without an answer an operator asks again. */
+const PATIENCE_US = 3_000_000;
 /** Members that are added in one run at most. */
 const ADDED_MAX = 2;
 
@@ -130,7 +133,7 @@ export class ClusterOperator {
   /** One step of a change of members: what was added as a learner is promoted later, and then another one may go. */
   private changeMember(): void {
     const leader = this.world.leader();
-    if (leader === null) return;
+    if (leader === null || this.world.damage.pending) return;
     const { config } = leader.raft.status();
     const kinds = ["promote", "promote", "remove", "demote"];
     if (this.added < ADDED_MAX) kinds.push("add-learner", "add-learner");
@@ -156,6 +159,43 @@ export class ClusterOperator {
       await changeMembers(replica, { action: "add-learner", member: this.member(node.id, replica) });
       if (this.world.hostile) node.start();
     });
+  }
+
+  /**
+   * A member that has lost its disk is removed, and another one is added under a new name and number, as
+   * `docs/operations.md` says. Each step is tried until the leader has it: leaders die, and calls get lost.
+   */
+  async replace(lost: ClusterNode): Promise<void> {
+    const { world } = this;
+    const wasVoter = await this.insist("remove", lost, (config) => !holds(config, lost.id));
+    world.retire(lost.id);
+    const fresh = world.addNode();
+    await this.insist("add-learner", fresh, (config) => holds(config, fresh.id));
+    fresh.start();
+    if (wasVoter) await this.insist("promote", fresh, ({ voters }) => voters.includes(fresh.id));
+    world.sim.tally.situation("lost member replaced");
+  }
+
+  /** Resolves once the configuration is as wanted; answers whether the member had a vote at first. */
+  private async insist(
+    action: string,
+    node: ClusterNode,
+    done: (config: ConfState) => boolean,
+  ): Promise<boolean> {
+    const { world } = this;
+    let voter: boolean | null = null;
+    for (;;) {
+      const leader = world.leader();
+      if (leader !== null) {
+        const { config } = leader.raft.status();
+        voter ??= config.voters.includes(node.id);
+        if (config.votersOutgoing.length === 0 && done(config)) return voter;
+        const change = changeMembers(leader, { action, member: this.member(node.id, leader) });
+        // A leader that dies meanwhile never answers.
+        await Promise.race([change.catch(refusalOnly), world.pause(PATIENCE_US)]);
+      }
+      await world.pause(SETTLE_PAUSE_US);
+    }
   }
 
   /** After the faults: nothing stays cordoned, and every operation that was begun comes to an end by itself. */
@@ -184,3 +224,11 @@ export class ClusterOperator {
 }
 
 const NODE_UP = 1;
+
+function holds({ voters, learners }: ConfState, id: number): boolean {
+  return voters.includes(id) || learners.includes(id);
+}
+
+function refusalOnly(error: unknown): void {
+  if (!(error instanceof HoldfastError)) throw error;
+}

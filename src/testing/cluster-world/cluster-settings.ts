@@ -1,5 +1,5 @@
 import type { Prng } from "../sim/prng.js";
-import type { KvFaults } from "../sim/sim-kv.js";
+import type { KvFaults } from "../sim/sim-disk.js";
 
 /** What one seed draws for a run of the whole product. */
 export interface ClusterSettings {
@@ -57,6 +57,7 @@ export function drawClusterSettings(prng: Prng): ClusterSettings {
       stallRate: maybe(0.3, 0.01),
       stallMaxUs: prng.pick([50_000, 800_000]),
       syncErrorRate: maybe(0.2, 0.0005),
+      tornWriteRate: 0,
     },
     shareMeanUs: prng.pick([30, 300, 3000]),
     compactEntries: tiny ? prng.between(5, 40) : 50_000,

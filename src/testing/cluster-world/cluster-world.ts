@@ -11,6 +11,7 @@ import {
 } from "../checkers/index.js";
 import { LogOracle } from "../log-oracle/index.js";
 import type { ReplicaNode } from "../../replica/replica.js";
+import { NODE_EXIT } from "../../node/exit-codes.js";
 import { ErrorCode } from "../../wire/errors.js";
 import { MemoryShare } from "../memory-share.js";
 import {
@@ -25,6 +26,7 @@ import {
 import type { Prng } from "../sim/prng.js";
 import { ClusterClient, type Place, RECORD_BYTES, text } from "./cluster-client.js";
 import { ClusterFaults } from "./cluster-faults.js";
+import { DiskDamage } from "./disk-damage.js";
 import { ClusterOperator } from "./cluster-operator.js";
 import { addressOf, ClusterNode, type ClusterParts } from "./cluster-node.js";
 import { type ClusterSettings, drawClusterSettings } from "./cluster-settings.js";
@@ -71,6 +73,7 @@ export class ClusterWorld implements ClusterParts {
   private readonly names = new Map<string, NameState>();
   private readonly places_ = new Map<string, Place>();
   readonly faults: ClusterFaults;
+  readonly damage: DiskDamage;
   private readonly operator: ClusterOperator;
   private readonly clocks: Prng;
   private readonly checkedAt = new Map<number, number>();
@@ -120,6 +123,7 @@ export class ClusterWorld implements ClusterParts {
       inflightMessagesMax: settings.inflightMessagesMax,
     };
     this.faults = new ClusterFaults(this, seeds.stream("faults"));
+    this.damage = new DiskDamage(this, seeds.stream("disk damage"));
     this.operator = new ClusterOperator(this, seeds.stream("operator"));
     this.clocks = seeds.stream("clocks");
     for (const id of ids) this.makeNode(id, false);
@@ -130,6 +134,7 @@ export class ClusterWorld implements ClusterParts {
     const { driftMax, kv } = this.settings;
     const node = new ClusterNode(id, this, 1 + driftMax * (2 * this.clocks.fraction() - 1), joins);
     node.disk.faults = kv;
+    this.damage.prepare(node);
     this.nodes.push(node);
     return node;
   }
@@ -172,14 +177,28 @@ export class ClusterWorld implements ClusterParts {
     return new Promise((go) => this.sim.after(us, go));
   }
 
-  died(node: ClusterNode, reason: string): void {
-    if (!/fsync failure|STORAGE|storage|disk/i.test(reason)) {
+  get remembersDisks(): boolean {
+    return this.damage.on;
+  }
+
+  died(node: ClusterNode, reason: string, exitCode: number): void {
+    if (exitCode === NODE_EXIT.dataDamaged) {
+      this.damage.condemned(node, reason);
+      return;
+    }
+    if (exitCode !== NODE_EXIT.diskFailed && exitCode !== NODE_EXIT.dataUnwritable) {
       this.fail(new Violation("node died", `${node.name}: ${reason}`));
       return;
     }
-    this.sim.tally.situation("node stopped because its disk failed");
-    node.crash(true);
+    const full = exitCode === NODE_EXIT.dataUnwritable;
+    this.sim.tally.situation(full ? "start refused: disk full" : "node stopped because its disk failed");
+    node.crash(!full);
     this.faults.restartLater(node);
+  }
+
+  /** A member whose disk is lost makes room for another one. */
+  replaceMember(node: ClusterNode): Promise<void> {
+    return this.operator.replace(node);
   }
 
   changedWithoutLease(node: ClusterNode, operation: string, path: string): void {
@@ -274,6 +293,7 @@ export class ClusterWorld implements ClusterParts {
 
   /** After each event: what every node says about itself. */
   private check(): void {
+    this.damage.check();
     for (const node of this.nodes) {
       const { replica, machine } = node;
       if (replica === null || machine === null) continue;
@@ -314,6 +334,7 @@ export class ClusterWorld implements ClusterParts {
     }
     this.population.start();
     this.faults.start();
+    this.damage.start();
     this.operator.start();
     await this.advance(this.settings.safetyUs);
     this.population.stop();
@@ -370,7 +391,8 @@ export class ClusterWorld implements ClusterParts {
       if (leader === null) continue;
       const members = this.membersOf(leader);
       applied = members.map(({ replica }) => replica?.appliedIndex ?? -1).join();
-      if (members.every(({ replica }) => replica?.appliedIndex === leader.appliedIndex)) {
+      const agreed = members.every(({ replica }) => replica?.appliedIndex === leader.appliedIndex);
+      if (agreed && this.damage.settled) {
         this.sim.tally.situation("nodes agree after the faults");
         this.operator.checkEnded(leader);
         const full = members.find(({ guard }) => guard?.full);
@@ -378,7 +400,8 @@ export class ClusterWorld implements ClusterParts {
         return;
       }
     }
-    throw new Violation("liveness", `the nodes have applied ${applied} and do not agree`);
+    const lost = this.damage.settled ? "" : "; a lost disk was not replaced";
+    throw new Violation("liveness", `the nodes have applied ${applied} and do not agree${lost}`);
   }
 
   /** The nodes of the present configuration; one that was removed does not count, whether it knows of that or not. */

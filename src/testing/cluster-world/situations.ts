@@ -4,6 +4,9 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
   "cluster of 1",
   "cluster of 3",
   "cluster of 5",
+  "damaged log refused at start",
+  "damaged record refused at start",
+  "database opened anew on a full disk",
   "disk declared full",
   "everybody served after the faults",
   "file closed that was opened with a share mode",
@@ -13,11 +16,12 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
   "leader killed",
   "lock granted",
   "lock refused",
+  "lost member replaced",
   "member removed and stopped",
   "node stopped because its disk failed",
   "nodes agree after the faults",
-  "open refused by a share mode",
   "open refused by a share mode after a failover",
+  "open refused by a share mode",
   "operation ended: drain",
   "operation ended: transfer",
   "operator: cordon done",
@@ -41,6 +45,8 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
   "power cut kept a part of the unsynced batches",
   "resumed on a full disk",
   "session changed its owner",
+  "torn tail cut at start",
+  "wiped disk refused by its peers",
   "witness ended a registration",
   "witness told of a dead node",
   "witness told of a move",
@@ -48,7 +54,9 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
 ];
 
 /** Seeds that together reach all of them; more than are needed, because a change of the product moves what a seed does. */
-export const CLUSTER_SITUATION_SEEDS: readonly number[] = [20, 14, 31, 25, 11, 15, 19, 23, 118, 44];
+export const CLUSTER_SITUATION_SEEDS: readonly number[] = [
+  20, 14, 31, 25, 11, 15, 19, 23, 118, 44, 30, 38, 35,
+];
 
 /** What the scenes have to reach. */
 export const SCENE_SITUATIONS: readonly string[] = [

@@ -58,7 +58,8 @@ export class CoreDisk implements DiskView {
   hardState: HardState = { term: 0, vote: 0, commit: 0 };
   snapshotIndex: number;
   snapshotTerm: number;
-  everDurableIndex: number;
+  /** The terms of all entries that were durable behind the snapshot, by index. */
+  private readonly held = new Map<number, number[]>();
   logWrittenInTerm = 0;
   private entries: Entry[] = [];
   private queue: Queued[] = [];
@@ -86,7 +87,6 @@ export class CoreDisk implements DiskView {
   ) {
     this.snapshotIndex = state.index;
     this.snapshotTerm = state.term;
-    this.everDurableIndex = state.index;
   }
 
   get term(): number {
@@ -99,6 +99,10 @@ export class CoreDisk implements DiskView {
 
   get lastIndex(): number {
     return this.snapshotIndex + this.entries.length;
+  }
+
+  everHeld(index: number, term: number): boolean {
+    return index <= this.snapshotIndex || (this.held.get(index)?.includes(term) ?? false);
   }
 
   termAt(index: number): number {
@@ -307,7 +311,7 @@ export class CoreDisk implements DiskView {
     this.snapshotIndex = meta.index;
     this.snapshotTerm = meta.term;
     this.entries = [];
-    this.everDurableIndex = Math.max(this.everDurableIndex, meta.index);
+    this.forgetHeld();
     this.state = state;
   }
 
@@ -323,9 +327,20 @@ export class CoreDisk implements DiskView {
       this.sim.tally.situation("log suffix replaced on disk");
       this.ghosts = this.entries.slice(keep);
     }
+    const before = diskMutant.suffixMixed ? this.entries.slice(keep) : [];
     this.entries.length = keep;
-    for (const entry of entries) this.entries.push(entry);
-    this.everDurableIndex = Math.max(this.everDurableIndex, this.lastIndex);
+    for (const entry of entries) this.hold(before[this.entries.length - keep] ?? entry);
+  }
+
+  private hold(entry: Entry): void {
+    this.entries.push(entry);
+    const terms = this.held.get(entry.index);
+    if (terms === undefined) this.held.set(entry.index, [entry.term]);
+    else if (!terms.includes(entry.term)) terms.push(entry.term);
+  }
+
+  private forgetHeld(): void {
+    for (const index of this.held.keys()) if (index <= this.snapshotIndex) this.held.delete(index);
   }
 
   private compact(index: number): void {
@@ -335,6 +350,7 @@ export class CoreDisk implements DiskView {
     this.entries.splice(0, index - this.snapshotIndex);
     this.snapshotIndex = index;
     this.snapshotTerm = term;
+    this.forgetHeld();
   }
 
   /** Power is gone: of what is not synced, a random number of whole writes made it, in order. */
@@ -388,7 +404,7 @@ export class CoreDisk implements DiskView {
     this.state = state;
     this.snapshotIndex = state.index;
     this.snapshotTerm = state.term;
-    this.everDurableIndex = state.index;
+    this.held.clear();
     this.logWrittenInTerm = 0;
   }
 }

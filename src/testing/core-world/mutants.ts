@@ -8,6 +8,10 @@ const DESCRIPTIONS = {
   rotServed: ["L22", "a block whose checksum does not match is handed to the core as it is"],
   rotCutAsTorn: ["L22", "a rotten record in the middle of the log is cut off like a torn tail"],
   tornTailServed: ["L22", "the last record of the log is taken although only a part of it was written"],
+  suffixMixed: [
+    "L23",
+    "of entries that are replaced, those stay that have an index in common with the new ones",
+  ],
   truncationForgotten: ["L23", "entries that were replaced come back after a restart"],
   appliedApart: ["L24", "the applied index survives a crash that loses the state it describes"],
   syncErrorIgnored: ["L21", "a failed sync is taken for a good one, and the writes under it are lost"],

@@ -1,4 +1,12 @@
 import type { PeerEvents, PeerTarget, SnapshotSource, Transport } from "../../transport/api.js";
+import {
+  type AdmitPeer,
+  makeHello,
+  makeWelcome,
+  refuseHello,
+  refuseWelcome,
+  type SelfIdentity,
+} from "../../transport/handshake.js";
 import { v1 } from "../../wire/index.js";
 import type { SimNetwork } from "./network.js";
 import type { SimProcess } from "./sim-process.js";
@@ -11,8 +19,18 @@ interface PeerPacket {
   readonly senderLife: number;
 }
 
+/** Who a member is to the others, and what it thinks of their disks: the two halves of the real handshake. */
+export interface PeerDoor {
+  readonly self: SelfIdentity;
+  readonly admit: AdmitPeer;
+}
+
 interface Endpoint {
   readonly id: number;
+  readonly door: PeerDoor;
+  /** The processes that have welcomed this one, and the incarnation that each member had. */
+  readonly welcomedBy: Set<Endpoint>;
+  readonly incarnations: Map<number, number>;
   readonly life: number;
   readonly process: SimProcess;
   readonly events: PeerEvents;
@@ -36,9 +54,12 @@ export class SimPeerNetwork {
   }
 
   /** Makes the transport of one process of a member. */
-  join(id: number, life: number, process: SimProcess, events: PeerEvents): Transport {
+  join(id: number, life: number, process: SimProcess, events: PeerEvents, door: PeerDoor): Transport {
     const endpoint: Endpoint = {
       id,
+      door,
+      welcomedBy: new Set(),
+      incarnations: new Map(),
       life,
       process,
       events,
@@ -75,10 +96,32 @@ export class SimPeerNetwork {
       this.sim.tally.situation("frame of an earlier process dropped");
       return;
     }
+    if (!this.welcomed(sender, target)) return;
     target.process.bind(() => {
       const frames = packet.frames.map((bytes) => v1.PeerFrame.decode(bytes));
       target.events.onFrames(from, frames);
     })();
+  }
+
+  /**
+   * Whether a process may send to another one: the product's own handshake, once for each pair of processes. It takes no
+   * time here, and a process that is stopped takes part in it.
+   */
+  private welcomed(from: Endpoint, to: Endpoint): boolean {
+    if (from.welcomedBy.has(to)) return true;
+    const hello = makeHello(from.door.self, to.id, from.incarnations.get(to.id) ?? 0);
+    const refusal = refuseHello(hello, to.door.self, to.door.admit, () => null);
+    if (refusal !== null) {
+      this.sim.tally.situation("peer refused at the handshake");
+      const tell = from.process.bind(() => from.events.onRefused?.(to.id, refusal));
+      this.sim.after(1, tell);
+      return false;
+    }
+    const welcome = makeWelcome(to.door.self);
+    if (refuseWelcome(welcome, to.id, from.door.admit) !== null) return false;
+    from.incarnations.set(to.id, welcome.incarnation ?? 0);
+    from.welcomedBy.add(to);
+    return true;
   }
 
   private flush(endpoint: Endpoint): void {
@@ -98,6 +141,11 @@ export class SimPeerNetwork {
     return !this.network.isBlocked(from.id, to) && !this.network.isBlocked(to, from.id);
   }
 
+  private answers(from: Endpoint, to: number): boolean {
+    const target = this.endpoints.get(to);
+    return target !== undefined && this.welcomed(from, target);
+  }
+
   /** A process that ended breaks its links at once; a partition is noticed by keepalives, a little later. */
   private checkLinks(): void {
     for (const endpoint of this.endpoints.values()) {
@@ -105,7 +153,7 @@ export class SimPeerNetwork {
       const wanted = new Set([...endpoint.peers.map((peer) => peer.raftId), ...endpoint.up]);
       for (const peer of wanted) {
         if (peer === endpoint.id) continue;
-        const now = this.reachable(endpoint, peer);
+        const now = this.reachable(endpoint, peer) && this.answers(endpoint, peer);
         if (now === endpoint.up.has(peer)) continue;
         if (now) endpoint.up.add(peer);
         else endpoint.up.delete(peer);
@@ -149,7 +197,7 @@ export class SimPeerNetwork {
     try {
       const first = await source.next();
       await this.pause(500);
-      if (target === undefined || !usable()) return false;
+      if (target === undefined || !usable() || !this.welcomed(from, target)) return false;
       const sink = target.events.onSnapshot(from.id, first);
       if (sink === null) return false;
       for (let chunk = first; ; chunk = await source.next()) {

@@ -1,0 +1,47 @@
+import { isDamage } from "../storage/index.js";
+import { HoldfastError } from "../wire/errors.js";
+import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
+
+/** The exit code and the one line for a database that cannot be opened. */
+export function storageExit(folder: string, thrown: unknown): Error {
+  if (!(thrown instanceof HoldfastError)) {
+    return thrown instanceof Error ? thrown : new Error(String(thrown));
+  }
+  const next = thrown.extras.next ?? "look at the folder and the log beside it";
+  if (/is in use by another process/.test(thrown.message)) {
+    return new NodeExitError(NODE_EXIT.dataInUse, thrown.message, next, thrown);
+  }
+  if (/may not be read or written|no space left/.test(thrown.message)) {
+    return new NodeExitError(NODE_EXIT.dataUnwritable, thrown.message, next, thrown);
+  }
+  const message = thrown.message.includes(folder) ? thrown.message : `${folder}: ${thrown.message}`;
+  return new NodeExitError(NODE_EXIT.dataDamaged, message, next, thrown);
+}
+
+/**
+ * The same for what is thrown while an opened database is loaded: log and state are read there, so most damage shows
+ * only then. It is as final as damage at opening, where a start again would be of no use.
+ */
+export function loadExit(folder: string, thrown: unknown): Error {
+  if (isDamage(thrown)) return storageExit(folder, thrown);
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+/** The peers know this member by another disk: it has forgotten its votes and may not take part under its old identity. */
+export function refusedExit(name: string, folder: string, refusal: HoldfastError): NodeExitError {
+  return new NodeExitError(
+    NODE_EXIT.dataDamaged,
+    `${name} is refused by its peers, data folder ${folder}: ${refusal.message}`,
+    refusal.extras.next ?? "remove the member and add it again",
+    refusal,
+  );
+}
+
+/** A running replica that cannot go on, by the code that it ended with. */
+export function replicaExit(reason: string, exitCode: number): NodeExitError {
+  const next: Readonly<Record<number, string>> = {
+    [NODE_EXIT.diskFailed]: "look at the disk, then start the node again",
+    [NODE_EXIT.dataDamaged]: "move the data folder away, remove the member and add another one",
+  };
+  return new NodeExitError(exitCode, reason, next[exitCode] ?? "see the log in the data folder");
+}
