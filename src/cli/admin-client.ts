@@ -74,7 +74,8 @@ export class AdminEndpoint {
     });
   }
 
-  events(request: v1.IListEventsRequest): ClientReadableStream<v1.IEventsChunk> {
+  /** `timeoutMs` infinite: until it is cancelled. */
+  events(request: v1.IListEventsRequest, timeoutMs: number): ClientReadableStream<v1.IEventsChunk> {
     const definition = services.Admin["ListEvents"];
     if (definition === undefined) throw new Error("no method ListEvents");
     return this.client.makeServerStreamRequest(
@@ -82,6 +83,7 @@ export class AdminEndpoint {
       definition.requestSerialize,
       definition.responseDeserialize as (bytes: Buffer) => v1.IEventsChunk,
       request,
+      Number.isFinite(timeoutMs) ? { deadline: Date.now() + timeoutMs } : {},
     );
   }
 
@@ -99,7 +101,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 ];
 
 /** The transport's words for a node that cannot be reached, made short enough for a row of a table. */
-function plain(error: HoldfastError): HoldfastError {
+export function plain(error: HoldfastError): HoldfastError {
   if (error.code !== ErrorCode.NOT_READY && error.code !== ErrorCode.DEADLINE_EXCEEDED) return error;
   if (error.extras.node !== undefined) return error;
   const reason = REASONS.find(([pattern]) => pattern.test(error.message))?.[1];

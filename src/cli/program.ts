@@ -217,19 +217,23 @@ function addLists(program: Command, done: Done): void {
     .action(action<[string]>(done, (context, id) => failovers(context, id)));
   program
     .command("events")
-    .description("what happened, in the order of revisions")
+    .description("what happened, at all nodes, in the order of revisions")
     .option("--since <revision>", "from this revision on")
     .option("-f, --follow", "stay and show what comes")
     .option("--kind <kinds>", "only these kinds, comma between them")
+    .option("--all", "every kind, the opens and closes of clients too")
     .option("--limit <n>", "at most so many", "1000")
     .action(
-      action<[{ since?: string; follow?: boolean; kind?: string; limit: string }]>(done, (context, options) =>
-        events(context, {
-          ...(options.since === undefined ? {} : { since: count(options.since, "--since") }),
-          follow: options.follow ?? false,
-          kinds: options.kind?.split(",").filter((each) => each !== "") ?? [],
-          limit: count(options.limit, "--limit"),
-        }),
+      action<[{ since?: string; follow?: boolean; kind?: string; all?: boolean; limit: string }]>(
+        done,
+        (context, options) =>
+          events(context, {
+            ...(options.since === undefined ? {} : { since: count(options.since, "--since") }),
+            follow: options.follow ?? false,
+            all: options.all ?? false,
+            kinds: options.kind?.split(",").filter((each) => each !== "") ?? [],
+            limit: count(options.limit, "--limit"),
+          }),
       ),
     );
 }

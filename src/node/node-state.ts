@@ -1,4 +1,5 @@
 import type { Replica } from "../replica/api.js";
+import { DISK_LOW, NO_LEADER } from "../replica/problems.js";
 import type { v1 } from "../wire/index.js";
 import type { NodeConfig } from "./config.js";
 import type { LoopDelay } from "./loop-delay.js";
@@ -29,12 +30,8 @@ export function nodeState(sources: StateSources): v1.INodeState {
   const lease = sources.leaseLeftMs();
   const errors = [...status.errors];
   if (leader.leaderId === 0) errors.push("no leader known");
-  const withheld = sources.withheld();
-  if (withheld !== "") errors.push(`no lease is asked for: ${withheld}`);
   if (lease !== undefined && lease <= 0) errors.push("the node lease is not held: files are not served");
-  if (loopP99Ms > config.options.loopDelayDegradedMs) {
-    errors.push(`the event loop runs ${Math.round(loopP99Ms)} ms late`);
-  }
+  errors.push(...ownProblems(sources));
   const learner = raft.config.learners.includes(raft.id) || raft.config.learnersNext.includes(raft.id);
   return {
     name: config.name,
@@ -72,6 +69,24 @@ export function nodeState(sources: StateSources): v1.INodeState {
     rssBytes: process.memoryUsage.rss(),
     clusterTimeMs: Math.round(replica.clusterTimeMs()),
   };
+}
+
+/** What is wrong with the process itself. */
+function ownProblems(sources: StateSources): string[] {
+  const { config, loopDelay } = sources;
+  const problems: string[] = [];
+  const why = sources.withheld();
+  if (why !== "") problems.push(`no lease is asked for: ${why}`);
+  const loopP99Ms = loopDelay.percentileMs(99);
+  if (loopP99Ms > config.options.loopDelayDegradedMs)
+    problems.push(`the event loop runs ${Math.round(loopP99Ms)} ms late`);
+  return problems;
+}
+
+/** What is wrong here besides what has a kind of event of its own: no leader, no lease, a full disk. */
+export function otherProblems(sources: StateSources): string[] {
+  const told = sources.replica.status().errors.filter((text) => text !== NO_LEADER && text !== DISK_LOW);
+  return [...told, ...ownProblems(sources)];
 }
 
 /** A member's name, or its number where the state does not know it yet; empty for zero. */

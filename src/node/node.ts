@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { LeaderLog } from "./admin/explain/leader-log.js";
+import { NodeNotes } from "./admin/node-notes.js";
 import { operatorGate } from "./admin/operator-gate.js";
 import { adminHandlers } from "./admin/service.js";
 import { EventRing } from "./admin/event-ring.js";
@@ -11,12 +12,13 @@ import { HealthChecks } from "./health.js";
 import { addHealthChecks } from "./health-checks.js";
 import { startHttpServer, type HttpServer } from "./http-server.js";
 import { LoopDelay } from "./loop-delay.js";
-import { nodeState } from "./node-state.js";
+import { memberName, nodeState, otherProblems, type StateSources } from "./node-state.js";
 import { openNodeStorage } from "./open-storage.js";
 import { rehearseTakeover } from "./rehearse.js";
 import { startRoles } from "./start-roles.js";
 import { startReplica } from "./start-replica.js";
 import { metricsText } from "./telemetry.js";
+import { version } from "./version.js";
 import {
   LoopWatch,
   openLog,
@@ -30,6 +32,7 @@ import {
 } from "../runtime/index.js";
 import { DiskGuard, FORMAT_VERSION, folderSpace } from "../storage/index.js";
 import { limits } from "../wire/limits.js";
+import { NOTABLE_KINDS } from "../wire/notable-events.js";
 import { services } from "../wire/services.js";
 
 /** A node that was started. */
@@ -140,7 +143,10 @@ async function assemble(
   const part = await startReplica(config, runtime, storage, () => space.full, fatal);
   const { replica } = part;
   undo.add("replica", () => replica.stop());
-  const events = new EventRing(limits.eventsKeptMax);
+  const events = new EventRing(limits.eventsKeptMax, {
+    kinds: NOTABLE_KINDS,
+    max: limits.notableEventsKeptMax,
+  });
   replica.onEvents((fresh) => events.push(fresh));
   replica.onResync(() => events.clear());
   const leaders = new LeaderLog(replica);
@@ -162,7 +168,11 @@ async function assemble(
     withheld: () => roles.withheld(),
     stopping: () => stopping,
   };
+  const notes = noteChanges(sources, events, () => space.full);
+  notes.note("node-started", `${config.name} started, version ${version}`);
+  undo.add("notes", () => notes.stop());
   const admin = {
+    nodeName: config.name,
     replica,
     clock: realClock,
     events,
@@ -199,6 +209,7 @@ async function assemble(
     flushLog: () => void log.flush(),
     async stop(why) {
       log.info({ why }, "stopping");
+      notes.note("node-stopping", why);
       stopping = true;
       const timer = setTimeout(() => {
         log.error({ afterMs: config.options.stopTimeoutMs }, "the ordered stop took too long");
@@ -217,6 +228,26 @@ async function assemble(
       log.close();
     },
   };
+}
+
+/** Lets the node note what it sees by itself: who leads, its lease, its disk, and what `status` would show as an error. */
+function noteChanges(sources: StateSources, ring: EventRing, diskFull: () => boolean): NodeNotes {
+  const { config, replica } = sources;
+  const configured = new Map(config.cluster.members.map(({ raftId, name }) => [String(raftId), name]));
+  return new NodeNotes({
+    node: config.name,
+    replica,
+    scheduler: realScheduler,
+    ring,
+    nameOf(raftId) {
+      const name = memberName(replica, raftId);
+      return configured.get(name) ?? name;
+    },
+    leaseLeftMs: () => sources.leaseLeftMs(),
+    withheld: () => sources.withheld(),
+    diskFull,
+    problems: () => otherProblems(sources),
+  });
 }
 
 function diskFailure(config: NodeConfig, error: Error): NodeExitError {

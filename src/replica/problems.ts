@@ -2,6 +2,10 @@ import { ErrorCode, errorDetail } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { LeaderInfo } from "./api.js";
 
+/** Problems that are told in other ways too. */
+export const NO_LEADER = "no leader is known";
+export const DISK_LOW = "the disk is nearly full";
+
 /** What keeps this member from working as it should, in words for an operator; empty when nothing does. */
 export function problemsOf(
   dead: string | null,
@@ -12,8 +16,8 @@ export function problemsOf(
 ): string[] {
   const problems: string[] = [];
   if (dead !== null) problems.push(dead);
-  if (info.leaderId === 0) problems.push("no leader is known");
-  if (diskLow) problems.push("the disk is nearly full");
+  if (info.leaderId === 0) problems.push(NO_LEADER);
+  if (diskLow) problems.push(DISK_LOW);
   if (pendingWriteMs >= diskStallMs) problems.push(`a disk write hangs for ${Math.round(pendingWriteMs)} ms`);
   return problems;
 }

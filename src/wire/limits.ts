@@ -56,6 +56,8 @@ export const limits = {
   tombstonesPerSessionMax: 1_024,
   /** Events kept for watches that resume. */
   eventsKeptMax: 10_000,
+  /** Events kept besides at each node of the kinds that operators look for (`NOTABLE_KINDS`). */
+  notableEventsKeptMax: 2_000,
   /** Failover and operation records kept. */
   historyKeptMax: 1_000,
   /** Entries in one page of a listing. */

@@ -81,7 +81,9 @@ describe("the command line against a cluster", function () {
     const first = (await documentOf("events")) as Document & { resumeRevision: number };
     assert.ok(first.items.length > 0);
     const rest = (await documentOf("events", "--since", String(first.resumeRevision))) as Document;
-    assert.deepEqual(rest.items, []);
+    // A starved machine may elect meanwhile: that is new, and nothing else may be told.
+    for (const row of rest.items)
+      assert.ok(Number(row["revision"]) >= first.resumeRevision, JSON.stringify(row));
     const kinds = new Set(first.items.map((row) => row["kind"]));
     const [kind] = kinds;
     const some = await documentOf("events", "--kind", String(kind));

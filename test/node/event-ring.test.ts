@@ -31,4 +31,32 @@ describe("event ring", () => {
     assert.deepEqual(revisions(ring, 0), [9]);
     assert.equal(ring.from(5).compacted, true);
   });
+
+  it("keeps longer what operators look for, in its place", () => {
+    const ring = new EventRing(2, { kinds: ["node-down"], max: 2 });
+    const push = (revision: number, kind: string) => ring.push([{ revision, kind }]);
+    push(1, "node-down");
+    for (let i = 2; i <= 5; i++) push(i, "handle-opened");
+    push(6, "node-down");
+    push(7, "handle-opened");
+    assert.deepEqual(revisions(ring, 0), [1, 6, 7]);
+    push(8, "handle-opened");
+    push(9, "node-down");
+    push(10, "node-down");
+    assert.deepEqual(revisions(ring, 0), [9, 10]);
+    push(11, "handle-opened");
+    push(12, "handle-opened");
+    assert.deepEqual(revisions(ring, 0), [9, 10, 11, 12]);
+    assert.deepEqual(revisions(ring, 10), [10, 11, 12]);
+    assert.equal(ring.from(5).compacted, true);
+  });
+
+  it("puts what a node notes by itself behind every token that was given", () => {
+    const ring = new EventRing(5);
+    assert.equal(ring.noteRevision(7), 7);
+    const token = ring.token(7);
+    assert.equal(token, 8);
+    assert.equal(ring.noteRevision(7), 8);
+    assert.equal(ring.noteRevision(9), 9);
+  });
 });

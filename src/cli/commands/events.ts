@@ -1,34 +1,27 @@
-import { HoldfastError } from "../../wire/errors.js";
-import { fromServiceError } from "../../wire/grpc-errors.js";
-import type { ServiceError } from "@grpc/grpc-js";
 import type { v1 } from "../../wire/index.js";
-import { AdminEndpoint } from "../admin-client.js";
+import { NOTABLE_KINDS } from "../../wire/notable-events.js";
 import type { CliContext } from "../context.js";
+import { Follower } from "../events/follow.js";
+import { type EventRow, page, unreachable } from "../events/merge.js";
+import { askAll, type Told } from "../events/sources.js";
 import { EXIT } from "../exit-codes.js";
-import { hex, num } from "../format.js";
+import { duration } from "../format.js";
 import { printListing, SCHEMA_VERSION, type Column } from "../output.js";
 
 /** Options of `holdfast events`. */
 export interface EventOptions {
   readonly since?: number;
   readonly follow?: boolean;
+  /** Every kind, the opens and closes of clients too. */
+  readonly all?: boolean;
   readonly kinds: readonly string[];
   readonly limit: number;
 }
 
-interface EventRow {
-  revision: number;
-  ordinal: number;
-  clusterTimeMs: number;
-  kind: string;
-  node: string;
-  session: string;
-  handle: string;
-  text: string;
-}
-
-const COLUMNS: readonly Column<EventRow>[] = [
-  { title: "REV", right: true, show: (row) => String(row.revision) },
+/** `nowMs`: the cluster's time of the answer; cluster time counts from the cluster's beginning, so "ago" says more. */
+const columns = (nowMs: number): readonly Column<EventRow>[] => [
+  { title: "REV", right: true, show: (row) => (row.revision === null ? "-" : String(row.revision)) },
+  { title: "WHEN", right: true, show: (row) => ago(row, nowMs) },
   { title: "KIND", show: (row) => row.kind },
   { title: "NODE", show: (row) => row.node },
   { title: "SESSION", right: true, show: (row) => row.session },
@@ -37,88 +30,70 @@ const COLUMNS: readonly Column<EventRow>[] = [
   { title: "TEXT", show: (row) => row.text },
 ];
 
-function toRow(event: v1.IEvent): EventRow {
-  return {
-    revision: num(event.revision),
-    ordinal: event.ordinal ?? 0,
-    clusterTimeMs: num(event.clusterTimeMs),
-    kind: event.kind ?? "",
-    node: event.node ?? "",
-    session: num(event.sessionId) === 0 ? "" : String(event.sessionId),
-    handle: hex(event.handleId),
-    text: event.text ?? "",
-  };
+function ago(row: EventRow, nowMs: number): string {
+  return row.clusterTimeMs === 0 ? "-" : `${duration(Math.max(0, nowMs - row.clusterTimeMs))} ago`;
 }
 
-/** `holdfast events`: what happened; ends with the token from which a later call goes on. */
+/**
+ * `holdfast events`: what happened at all nodes, in the order of revisions; ends with the token from which a later call
+ * goes on. A node that cannot be asked is a row with its error.
+ */
 export async function events(context: CliContext, options: EventOptions): Promise<number> {
-  let last: HoldfastError | undefined;
-  for (const address of context.endpoints) {
-    try {
-      await read(context, address, options);
-      return EXIT.ok;
-    } catch (error) {
-      last = HoldfastError.from(error);
-    }
-  }
-  throw last ?? new Error("no endpoint");
+  const from = options.since ?? 0;
+  const kinds = options.kinds.length > 0 || options.all === true ? options.kinds : NOTABLE_KINDS;
+  const request: v1.IListEventsRequest = { fromRevision: from, kinds: [...kinds], limit: options.limit };
+  const told = await askAll(context.endpoints, request, context.timeoutMs);
+  const answered = told.flatMap((each) => ("kept" in each ? [each.kept] : []));
+  if (answered.length === 0) throw told.flatMap((each) => ("error" in each ? [each.error] : []))[0];
+  const { rows, resume, cut } = page(answered, from, options.limit);
+  const missing = told.flatMap((each) =>
+    "error" in each ? [unreachable(each.name || each.address, each.error.message)] : [],
+  );
+  if (options.follow === true) return follow(context, request, told, [...rows, ...missing], resume);
+  const compacted = cut || answered.some((each) => each.compacted);
+  const nowMs = Math.max(...answered.map((each) => each.clusterTimeMs));
+  printListing(context, {
+    kind: "EventList",
+    columns: columns(nowMs),
+    rows: [...rows, ...missing],
+    extra: { resumeRevision: resume, compacted, clusterTimeMs: nowMs },
+    empty: "no events are kept for that range",
+  });
+  if (compacted) context.say("older events than these are no longer kept");
+  if (kinds === NOTABLE_KINDS) context.say("opens, closes and the like are left out; --all shows every kind");
+  context.say(`go on from here with --since ${resume}`);
+  return EXIT.ok;
 }
 
-function read(context: CliContext, address: string, options: EventOptions): Promise<void> {
-  const endpoint = new AdminEndpoint(address);
-  const rows: EventRow[] = [];
-  let resume = options.since ?? 0;
-  let compacted = false;
-  let shown = 0;
-  const stream = endpoint.events({
-    fromRevision: options.since ?? 0,
-    follow: options.follow ?? false,
-    kinds: [...options.kinds],
-    limit: options.limit,
+function follow(
+  context: CliContext,
+  request: v1.IListEventsRequest,
+  told: readonly Told[],
+  rows: readonly EventRow[],
+  resume: number,
+): Promise<number> {
+  const follower = new Follower(request, (row) => printOne(context, row));
+  context.say("following; Ctrl-C ends it");
+  for (const row of rows) follower.offer(row);
+  for (const each of told) follower.follow(each, "kept" in each ? each.kept.resume : resume);
+  return new Promise((resolve) => {
+    process.once("SIGINT", () => {
+      context.say(`go on from here with --since ${follower.stop()}`);
+      resolve(EXIT.ok);
+    });
   });
-  const stop = () => stream.cancel();
-  process.once("SIGINT", stop);
-  return new Promise<void>((resolve, reject) => {
-    stream.on("data", (chunk: v1.IEventsChunk) => {
-      resume = num(chunk.resumeRevision);
-      compacted ||= chunk.compacted ?? false;
-      const fresh = (chunk.events ?? []).map(toRow);
-      if (options.follow === true) for (const row of fresh) printOne(context, row, shown++ === 0);
-      else rows.push(...fresh);
-    });
-    stream.on("end", resolve);
-    stream.on("error", (error: ServiceError) =>
-      error.code === 1 ? resolve() : reject(fromServiceError(error)),
-    );
-  })
-    .then(() => {
-      if (options.follow !== true) {
-        printListing(context, {
-          kind: "EventList",
-          columns: COLUMNS,
-          rows,
-          extra: { resumeRevision: resume, compacted },
-          empty: "no events are kept for that range",
-        });
-      }
-      if (compacted) context.say("older events than these are no longer kept");
-      context.say(`go on from here with --since ${resume}`);
-    })
-    .finally(() => {
-      process.removeListener("SIGINT", stop);
-      endpoint.close();
-    });
 }
 
 /** One event as one line: JSON documents one a line, so that a pipe can read them as they come. */
-function printOne(context: CliContext, row: EventRow, first: boolean): void {
+function printOne(context: CliContext, row: EventRow): void {
   if (context.output === "json" || context.output === "yaml") {
     context.out(JSON.stringify({ schemaVersion: SCHEMA_VERSION, ...row }));
     return;
   }
-  if (first) context.say("following; Ctrl-C ends it");
   const where = [row.node, row.session === "" ? "" : `session ${row.session}`]
     .filter((each) => each !== "")
     .join(" ");
-  context.out(`${row.revision}  ${row.kind.padEnd(18)}  ${where}${where === "" ? "" : "  "}${row.text}`);
+  context.out(
+    `${row.revision ?? "-"}  ${row.kind.padEnd(18)}  ${where}${where === "" ? "" : "  "}${row.text}`,
+  );
 }

@@ -3,6 +3,7 @@ import { askAny, askEach, type Answer } from "../admin-client.js";
 import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { duration, fineDuration, num, size } from "../format.js";
+import { knownNodes } from "../known-nodes.js";
 import { printListing, type Column } from "../output.js";
 
 /** One node as `status` shows it; keys are those of the JSON. */
@@ -100,7 +101,8 @@ export async function status(context: CliContext): Promise<number> {
 /** A row for each endpoint and for each further node that the cluster knows. */
 export async function collectStatus(context: CliContext): Promise<StatusRow[]> {
   const asked = await askEach(context.endpoints, "GetStatus", {}, probeTimeoutMs(context));
-  const known = await clusterNodes(context, asked);
+  const reachable = asked.filter((answer) => "value" in answer).map((answer) => answer.address);
+  const known = await knownNodes(reachable, probeTimeoutMs(context));
   const seen = new Set(asked.flatMap((answer) => ("value" in answer ? [answer.value.name] : [])));
   const listed = new Set(context.endpoints);
   const further = known.filter((node) => !seen.has(node.name) && !listed.has(node.grpcAddress ?? ""));
@@ -118,29 +120,6 @@ export async function collectStatus(context: CliContext): Promise<StatusRow[]> {
 
 function probeTimeoutMs(context: CliContext): number {
   return Math.min(context.timeoutMs, 3_000);
-}
-
-/** The nodes in the state of whoever answers, without a quorum: what is down must still be named. */
-async function clusterNodes(
-  context: CliContext,
-  asked: readonly Answer<v1.INodeState>[],
-): Promise<{ name: string; grpcAddress: string | null | undefined }[]> {
-  const reachable = asked.filter((answer) => "value" in answer).map((answer) => answer.address);
-  if (reachable.length === 0) return [];
-  try {
-    const reply = await askAny(reachable, "ListMembers", { stale: true }, probeTimeoutMs(context));
-    const nodes = await askAny(reachable, "ListNodes", { stale: true }, probeTimeoutMs(context));
-    const all = new Map<string, { name: string; grpcAddress: string | null | undefined }>();
-    // A file server that is not ours has no Admin service to ask; `holdfast nodes` shows it.
-    const ours = (nodes.nodes ?? []).filter((node) => node.foreign !== true);
-    for (const node of [...(reply.members ?? []), ...ours]) {
-      const name = node.name ?? "";
-      if (!all.has(name)) all.set(name, { name, grpcAddress: node.grpcAddress });
-    }
-    return [...all.values()];
-  } catch {
-    return [];
-  }
 }
 
 async function hasQuorum(context: CliContext, rows: readonly StatusRow[]): Promise<boolean> {

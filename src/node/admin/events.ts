@@ -10,8 +10,19 @@ const CHUNK = 200;
 /** Bytes that may wait for a slow reader before it is cut off; it resumes by its token. */
 const WAITING_BYTES_MAX = 4 * 1024 * 1024;
 
+/** How long a node is waited for that may have missed the latest; without a quorum it tells what it has. */
+const BARRIER_MS = 300;
+
 /** Serves `holdfast events`: what records and kept events tell, and with `follow` what comes. */
-export function streamEvents(
+export async function streamEvents(
+  parts: AdminParts,
+  call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>,
+): Promise<void> {
+  await parts.replica.readBarrier(parts.clock.monotonicMs() + BARRIER_MS).catch(() => undefined);
+  if (!call.cancelled) streamKept(parts, call);
+}
+
+function streamKept(
   parts: AdminParts,
   call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>,
 ): void {
@@ -26,17 +37,22 @@ export function streamEvents(
   const past = pastFailovers(state.failovers(), from, oldest);
   let chosen = [...past, ...kept.events].filter(wanted);
   let compacted = kept.compacted;
+  const head = { node: parts.nodeName, clusterTimeMs: Math.round(parts.replica.clusterTimeMs()) };
+  let end = parts.events.token(parts.replica.appliedIndex);
   if (chosen.length > limit) {
     // Without a start the latest are wanted; with one, the first, and the token leads on.
-    chosen = from === 0 ? chosen.slice(-limit) : chosen.slice(0, limit);
-    if (from === 0) compacted = true;
+    if (from === 0) {
+      chosen = chosen.slice(-limit);
+      compacted = true;
+    } else {
+      chosen = wholeRevisions(chosen, limit);
+      end = Number(chosen.at(-1)?.revision ?? 0) + 1;
+    }
   }
-  const cut = chosen.length === limit && from !== 0;
-  const end = cut ? Number(chosen.at(-1)?.revision ?? 0) + 1 : parts.replica.appliedIndex + 1;
   let first = true;
   for (let i = 0; i < chosen.length || first; i += CHUNK) {
     const events = chosen.slice(i, i + CHUNK).map(trimmed);
-    call.write({ events, resumeRevision: end, compacted: first && compacted });
+    call.write({ ...head, events, resumeRevision: end, compacted: first && compacted });
     first = false;
   }
   if (request.follow !== true) {
@@ -50,24 +66,39 @@ export function streamEvents(
       call.end();
       return;
     }
-    call.write({ events: fresh, resumeRevision: Number(fresh.at(-1)?.revision ?? 0) + 1 });
+    call.write({
+      ...head,
+      clusterTimeMs: Math.round(parts.replica.clusterTimeMs()),
+      events: fresh,
+      resumeRevision: Number(fresh.at(-1)?.revision ?? 0) + 1,
+    });
   });
   call.on("cancelled", stop);
   call.on("close", stop);
 }
 
+/** The first `limit`, and what is left of their last revision: a token leads to the next revision, not into one. */
+function wholeRevisions(events: readonly v1.IEvent[], limit: number): v1.IEvent[] {
+  let end = limit;
+  while (end < events.length && Number(events[end]?.revision) === Number(events[end - 1]?.revision)) end += 1;
+  return events.slice(0, end);
+}
+
 /** The event without the record that it carries for machines: that may hold secrets and megabytes of blobs. */
 function trimmed(event: v1.IEvent): v1.IEvent {
-  const { revision, ordinal, clusterTimeMs, node, kind, text, sessionId, handleId, clientGuid } = event;
+  const { revision, ordinal, clusterTimeMs, node, kind, text, sessionId, handleId, clientGuid, seenBy } =
+    event;
   return {
     revision: revision ?? 0,
     ordinal: ordinal ?? 0,
     clusterTimeMs: clusterTimeMs ?? 0,
-    node: node ?? "",
+    // What is about a node names it; what is addressed to one says so by itself.
+    node: node || (event.nodeRecord?.name ?? ""),
     kind: kind ?? "",
     text: text ?? "",
     sessionId: sessionId ?? 0,
     handleId: handleId ?? new Uint8Array(0),
     clientGuid: clientGuid ?? new Uint8Array(0),
+    seenBy: seenBy ?? "",
   };
 }

@@ -20,6 +20,7 @@ import { streamEvents } from "./events.js";
 
 /** What the Admin service stands on. */
 export interface AdminParts {
+  readonly nodeName: string;
   readonly replica: Replica;
   readonly clock: Clock;
   readonly events: EventRing;
@@ -89,7 +90,7 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
       changeMembers(replica, request),
     ),
     ListEvents: (call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>) =>
-      streamEvents(parts, call),
+      void streamEvents(parts, call),
   };
 }
 
