@@ -1,6 +1,7 @@
 import type { Term } from "../raft/index.js";
 import { ErrorCode, errorDetail } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
+import { NumberWindow } from "./number-window.js";
 
 /** Called once with what became of a proposal. */
 export type ProposalDone = (result: v1.ICommandResult) => void;
@@ -29,7 +30,7 @@ export interface Proposal {
  */
 export class ProposalBook {
   private queue: Proposal[] = [];
-  private readonly sent = new Map<number, Proposal>();
+  private readonly sent = new NumberWindow<Proposal>();
   private nextNumber = 1;
   private earliestDeadlineMs = Infinity;
   private oldestSentTerm: Term = Infinity;
@@ -139,19 +140,18 @@ export class ProposalBook {
   unanswered(term: Term, beforeMs: number, countMax: number): Proposal[] {
     const found: Proposal[] = [];
     for (const proposal of this.sent.values()) {
-      if (found.length >= countMax || proposal.sentMs > beforeMs) break;
-      if (proposal.sentTerm === term) found.push(proposal);
+      if (proposal.sentTerm === term && proposal.sentMs <= beforeMs) found.push(proposal);
     }
-    return found;
+    if (found.length <= countMax) return found;
+    // Who has waited longest, so that the first numbers do not have all the repeats.
+    return found.sort((a, b) => a.sentMs - b.sentMs).slice(0, countMax);
   }
 
-  /** Keeps `sent` ordered by time of sending, which `unanswered` relies on. */
+  /** They were sent once more, under the same numbers. */
   sentAgain(proposals: readonly Proposal[], nowMs: number): void {
     for (const proposal of proposals) {
       proposal.sentMs = nowMs;
       proposal.repeated = true;
-      this.sent.delete(proposal.number);
-      this.sent.set(proposal.number, proposal);
     }
   }
 
