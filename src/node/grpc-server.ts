@@ -46,6 +46,8 @@ export class GrpcServer {
       // A client whose host vanished without a word is noticed, and its streams with their memory go.
       "grpc.keepalive_time_ms": KEEPALIVE_MS,
       "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
+      // Its records cost objects for each call, and nobody reads them: a node has metrics of its own.
+      "grpc.enable_channelz": 0,
       interceptors: [answerMalformed],
     });
     this.health = new HealthImplementation({ "": "NOT_SERVING" });
