@@ -6,6 +6,7 @@ import type { NodeLease, Vfs } from "./api.js";
 import { effectReply } from "./effects/reply.js";
 import { crashPoint } from "./crash-points.js";
 import { cleanEffect, type EffectOutcome, performEffect, resolveEffect } from "./effects/index.js";
+import { FileNews } from "./file-news.js";
 import { KernelGate } from "./kernel-gate.js";
 import { filenodeMutants } from "./mutants.js";
 import { OpenFiles } from "./open-file.js";
@@ -39,6 +40,7 @@ export class NodeCore {
   readonly limits: FilenodeLimits;
   readonly sessions = new Map<number, OwnedSession>();
   readonly files = new OpenFiles();
+  readonly news = new FileNews();
   readonly pending = new PendingCalls();
   readonly pauses: Pauses;
   readonly writeGate: KernelGate;

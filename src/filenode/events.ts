@@ -1,14 +1,18 @@
 import { HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
-import { dropHandle } from "./handles.js";
+import { descriptor, dropHandle } from "./handles.js";
 import { idKey, sameBytes } from "./ids.js";
 import { dropSession, loadSession } from "./load-session.js";
+import type { OpenFile } from "./open-file.js";
 import { sessionFrozen } from "./release.js";
 import type { OwnedSession } from "./sessions.js";
 
 /** A write that began so short before a lease grant may have met a log that did not know of it. */
 const RECENT_WRITE_MS = 5000;
+
+/** Until storage that did not say how large a file is is asked again. */
+const SIZE_RETRY_MS = 200;
 
 /** How long the end of a parked call waits for its call before somebody else sees to its effect. */
 const ABANDONED_MS = 1000;
@@ -36,6 +40,9 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
       break;
     case "lease-break":
       leaseBreak(env, event);
+      break;
+    case "effect-finished":
+      if (event.effect) effectEnded(env.core, event.effect, event.revision ?? 0);
       break;
     case "effect-needed":
       if (event.effect) void effectNeeded(env.core, event.effect);
@@ -106,8 +113,29 @@ function effectToPerform(result: v1.ICommandResult | null | undefined): v1.IEffe
 function fileLocks(core: NodeCore, event: v1.IEvent): void {
   const table = event.fileLocks;
   if (!table) return;
-  const file = core.files.find(table.share ?? "", table.fileId ?? "");
-  file?.setLocks([...(table.locks ?? []), ...(table.preparing ?? [])], event.revision ?? 0);
+  const revision = event.revision ?? 0;
+  const locks = [...(table.locks ?? []), ...(table.preparing ?? [])];
+  tellFile(core, table.share ?? "", table.fileId ?? "", revision, (file) => file.setLocks(locks, revision));
+}
+
+// Open or not: its open may be on its way to being taken in.
+function tellFile(
+  core: NodeCore,
+  share: string,
+  fileId: string,
+  revision: number,
+  tell: (file: OpenFile) => void,
+): OpenFile | undefined {
+  const file = core.files.find(share, fileId);
+  if (file !== undefined) tell(file);
+  else core.news.keep(share, fileId, revision, tell);
+  return file;
+}
+
+// Only effects that close the tail of their file name a file; the others are no news to it.
+function effectEnded(core: NodeCore, effect: v1.IEffectRecord, revision: number): void {
+  if (!effect.fileId) return;
+  tellFile(core, effect.share ?? "", effect.fileId, revision, (file) => file.tail.ended(revision));
 }
 
 /**
@@ -115,19 +143,51 @@ function fileLocks(core: NodeCore, event: v1.IEvent): void {
  * first; only then may it be granted (semantics.md F2).
  */
 async function lockPrepare(core: NodeCore, prepare: v1.ILockPrepare, revision: number): Promise<void> {
-  const file = core.files.find(prepare.share ?? "", prepare.fileId ?? "");
+  const { share, fileId } = { share: prepare.share ?? "", fileId: prepare.fileId ?? "" };
+  const from = prepare.tailFrom ?? 0;
+  const file = tellFile(core, share, fileId, revision, (open) =>
+    prepare.tail ? open.tail.close(from, revision) : open.announce(prepare.ranges ?? [], revision),
+  );
+  let fileSize = 0;
   if (file !== undefined) {
-    file.announce(prepare.ranges ?? [], revision);
-    await file.settled();
+    if (prepare.tail) fileSize = await sizeLeft(core, file, from);
+    else await file.settled();
   }
   const result = await core.options.coordinator.execute({
     lockPrepared: {
       node: core.node,
       nodeIncarnation: core.options.lease.incarnation,
       pendingId: prepare.pendingId ?? 0,
+      fileSize,
     },
   });
   core.noteRevision(result.revision);
+}
+
+/**
+ * How far the writes of this node reach, once those that go beyond `from` are over; zero if it has written nothing. An
+ * append elsewhere goes behind that. Storage that does not answer is asked until it does, or the file is closed.
+ */
+async function sizeLeft(core: NodeCore, file: OpenFile, from: number): Promise<number> {
+  for (;;) {
+    await file.writesEnded(from);
+    const [writer] = file.writers;
+    if (writer === undefined) return 0;
+    writer.running.begin();
+    try {
+      return (await (await descriptor(core, writer)).stat()).size;
+    } catch (error) {
+      core.options.runtime.log.warn(
+        { path: writer.path, error: String(error) },
+        "the size of a file is not known",
+      );
+      file.writers.delete(writer);
+      if (!writer.closed) file.writers.add(writer);
+    } finally {
+      writer.running.end();
+    }
+    await new Promise<void>((resolve) => core.options.runtime.scheduler.after(SIZE_RETRY_MS, resolve));
+  }
 }
 
 /**

@@ -16,14 +16,14 @@ export function installHandle(
   core: NodeCore,
   session: OwnedSession,
   record: v1.IHandleRecord,
-  locks: readonly v1.IFileLock[] | null | undefined,
+  known: v1.IOpenResult,
   revision: number,
 ): OpenHandle {
   const key = idKey(record.id);
   const present = session.handles.get(key);
   if (present !== undefined && !present.closed && present.record.fileId === record.fileId) {
     present.record = record;
-    noteLocks(present, record, locks, revision);
+    noteFile(core, present, known, revision);
     return present;
   }
   if (present !== undefined) dropHandle(core, present);
@@ -31,22 +31,22 @@ export function installHandle(
   const file = core.files.take(share, record.fileId ?? "");
   const handle = new OpenHandle(session, record, core.vfs(share), file);
   session.handles.set(key, handle);
-  noteLocks(handle, record, locks, revision);
+  noteFile(core, handle, known, revision);
   return handle;
 }
 
-// `locks` are those of other handles; the handle's own are in its record.
-function noteLocks(
-  handle: OpenHandle,
-  record: v1.IHandleRecord,
-  locks: readonly v1.IFileLock[] | null | undefined,
-  revision: number,
-): void {
-  if (!locks) return;
-  const id = record.id ?? null;
-  const own = (record.locks ?? []).map((lock) => ({ ...lock, handleId: id }));
-  const others = locks.filter((lock) => idKey(lock.handleId) !== handle.key);
-  handle.openFile.setLocks([...others, ...own], revision);
+// What the answer to the open says of the file, and what was heard of it after that answer was made.
+function noteFile(core: NodeCore, handle: OpenHandle, known: v1.IOpenResult, revision: number): void {
+  const { openFile, record } = handle;
+  if (known.locks) {
+    // Those of other handles; the handle's own are in its record.
+    const id = record.id ?? null;
+    const own = (record.locks ?? []).map((lock) => ({ ...lock, handleId: id }));
+    const others = known.locks.filter((lock) => idKey(lock.handleId) !== handle.key);
+    openFile.setLocks([...others, ...own], revision);
+  }
+  if (known.tailClosed) openFile.tail.close(known.tailFrom ?? 0, revision);
+  core.news.tell(openFile, revision);
 }
 
 /** Takes a handle out of this node's tables; its descriptor closes once nothing runs on it. */
@@ -54,8 +54,13 @@ export function dropHandle(core: NodeCore, handle: OpenHandle): void {
   if (handle.closed) return;
   handle.closed = true;
   if (handle.session.handles.get(handle.key) === handle) handle.session.handles.delete(handle.key);
-  core.files.give(handle.openFile);
-  void handle.running.drained().then(() => closeDescriptor(core, handle));
+  handle.openFile.tail.changed();
+  // What still runs is to be waited for by whoever is about to lock the file or to move its end.
+  void handle.running.drained().then(() => {
+    handle.openFile.writers.delete(handle);
+    core.files.give(handle.openFile);
+    closeDescriptor(core, handle);
+  });
 }
 
 function closeDescriptor(core: NodeCore, handle: OpenHandle): void {

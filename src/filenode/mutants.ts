@@ -20,6 +20,10 @@ const DESCRIPTIONS = {
   admitStaleSequence: ["files", "a request of an older channel sequence is executed"],
   ignoreOthersLocks: ["files", "I/O does not look at the byte-range locks of others"],
   ignoreVolatileId: ["files", "only the persistent half of a handle's name is compared"],
+  writeBesideCut: [
+    "files",
+    "a write goes behind the place where an append or a cut of the same node may still be taken back",
+  ],
   appendAgain: ["files", "an append whose outcome is unknown is written again at the end of the file"],
 } as const satisfies MutantList;
 

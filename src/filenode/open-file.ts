@@ -1,6 +1,8 @@
 import type { v1 } from "../wire/index.js";
+import { FileTail } from "./file-tail.js";
 import { idKey } from "./ids.js";
 import { type RangeLock, rangeLock } from "./range-locks.js";
+import type { OpenHandle } from "./sessions.js";
 
 /** An I/O under way. */
 interface RunningIo {
@@ -23,6 +25,9 @@ export class OpenFile {
   leaseGrants = 1;
   /** When a write was last begun here, on the monotonic clock. */
   lastWriteMs = Number.NEGATIVE_INFINITY;
+  readonly tail = new FileTail();
+  /** Handles that have written here since they were opened. */
+  readonly writers = new Set<OpenHandle>();
   /** How many of the grants were broken for writes under a lease key. */
   private readonly broken = new Map<string, number>();
   private readonly running = new Set<RunningIo>();
@@ -46,7 +51,8 @@ export class OpenFile {
 
   /** Locks that are about to be granted elsewhere: in force until a later table says what became of them. */
   announce(ranges: readonly v1.IFileLock[], revision: number): void {
-    this.locksRevision = Math.max(this.locksRevision, revision);
+    if (revision < this.locksRevision) return;
+    this.locksRevision = revision;
     this.locks = [...this.locks, ...ranges.map((lock) => rangeLock(idKey(lock.handleId), lock))];
   }
 
@@ -67,6 +73,12 @@ export class OpenFile {
     this.broken.set(idKey(key), grants);
   }
 
+  /** A write begins. */
+  noteWriter(handle: OpenHandle, nowMs: number): void {
+    this.writers.add(handle);
+    this.lastWriteMs = nowMs;
+  }
+
   begin(handle: string, offset: number, length: number, write: boolean): RunningIo {
     const io = { handle, offset, last: offset + length - 1, write };
     this.running.add(io);
@@ -84,6 +96,16 @@ export class OpenFile {
   /** Resolves once no I/O is under way that the present locks would refuse: only then does a new lock hold. */
   async settled(): Promise<void> {
     while (this.anyConflict()) await new Promise<void>((resolve) => this.waiters.push(resolve));
+  }
+
+  /** Resolves once no write is under way that ends beyond this offset. */
+  async writesEnded(from: number): Promise<void> {
+    while (this.anyWriteBeyond(from)) await new Promise<void>((resolve) => this.waiters.push(resolve));
+  }
+
+  private anyWriteBeyond(from: number): boolean {
+    for (const io of this.running) if (io.write && io.last >= from) return true;
+    return false;
   }
 
   private anyConflict(): boolean {

@@ -21,6 +21,8 @@ export function sessionFrozen(core: NodeCore, record: v1.ISessionRecord): void {
   if (session !== undefined) {
     if (session.frozenBy === operationId) return;
     session.frozenBy = operationId;
+    // Writes that wait for the end of an append or a cut are not what is waited for: they go back to their clients.
+    for (const handle of session.handles.values()) handle.openFile.tail.changed();
   }
   if (operationId === "") return;
   release(core, record, session, operationId).catch((thrown: unknown) => {

@@ -39,6 +39,7 @@ const DESCRIPTIONS = {
   principalUnchecked: ["A6", "a session or handle is resumed by another principal"],
   stealConnected: ["A6", "a handle that is still connected can be resumed elsewhere"],
   renameAboveOpen: ["F4", "a directory with open handles below it can be renamed"],
+  tailOpen: ["C4", "others write behind the place where an unresolved append or cut may still be taken back"],
   staleObservationAccepted: ["C4", "an open that looked at the file system before a name change is executed"],
   effectNotHandedOver: ["C4", "unresolved effects stay with a dead owner"],
   rendezvousByMember: ["H 18", "the new owner depends on something that differs between members"],

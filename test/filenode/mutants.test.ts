@@ -118,6 +118,30 @@ const promises: Record<FilenodeMutant, () => Promise<void>> = {
       read: { handle: open.handle ?? null, offset: 0, length: 1 },
     });
   },
+  async writeBesideCut() {
+    let letGo = () => {};
+    let holding = false;
+    const { alice } = await world((operation, _path, phase) => {
+      if (!holding || operation !== "truncate" || phase !== "before") return;
+      return new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+    });
+    const open = await alice.openFile("f");
+    await alice.write(open, 0, "content");
+    holding = true;
+    const cut = alice.ask(
+      { setInfo: { handle: open.handle ?? null, endOfFile: 3 } },
+      { request: alice.requestId() },
+    );
+    await quiet();
+    const write = alice.write(open, 5, "late");
+    await quiet();
+    letGo();
+    await Promise.all([cut, write]);
+    // It was announced after the cut, which is under way: it stands behind it.
+    assert.equal(await alice.read(open), "con\0\0late");
+  },
   async appendAgain() {
     const vfs = new MemoryVfs(new MemoryShare(), "n1");
     const file = await vfs.create("f");

@@ -152,6 +152,8 @@ export class TestClient {
   info: v1.ISessionInfo = {};
   readonly notices: v1.INotice[] = [];
   channelSequence = 0;
+  /** The node that it is connected to. */
+  servedBy = "";
   private nextId = 1;
   private readonly sequences = new Map<number, number>();
 
@@ -285,11 +287,11 @@ export class TestClient {
   }
 
   /** Takes a handle up again. */
-  async reconnect(open: v1.IOpenReply, path: string): Promise<v1.IOpenReply> {
+  async reconnect(open: v1.IOpenReply, path: string, guid = guidOf(path)): Promise<v1.IOpenReply> {
     const response = await this.must({
       reconnect: {
         handleId: open.handle?.persistent ?? null,
-        createGuid: guidOf(path),
+        createGuid: guid,
         persistent: true,
         path,
       },
@@ -300,6 +302,7 @@ export class TestClient {
 
   /** Makes a new connection, without a word yet. */
   dial(node: TestNode): void {
+    this.servedBy = node.name;
     this.channel = node.node.connect({ principal: this.principal, address: "test" }, (response) => {
       if (response.notice) this.notices.push(response.notice);
     });

@@ -216,6 +216,27 @@ const SCENARIOS: Record<MutantName, () => void> = {
     const effect = { kind: v1.EffectKind.EFFECT_RENAME, handleId: dir.id ?? null, targetPath: "new" };
     assertCode(world.run({ beginEffect: { fence: world.fence(b), effect } }), ErrorCode.ACCESS_DENIED);
   },
+  tailOpen: () => {
+    const { world, a, b } = pair();
+    world.closesTails = false;
+    const mine = world.opened(a, { path: "file" });
+    const others = world.opened(b, { path: "file" });
+    const begun = world.run({
+      beginEffect: {
+        fence: world.fence(a),
+        request: { slot: 0, sequence: 1 },
+        effect: { kind: v1.EffectKind.EFFECT_APPEND, handleId: mine.id ?? null, offset: 7, length: 1 },
+      },
+    });
+    assert.equal(begun.effect?.status, v1.EffectResult.Status.PARKED, "the other node was not asked");
+    const node = { node: "n3", nodeIncarnation: 1, pendingId: begun.effect?.pendingId ?? 0, fileSize: 9 };
+    world.ok({ lockPrepared: node });
+    const granted = world.events.find((event) => event.kind === "pending-done")?.pendingDone?.result?.effect;
+    assert.equal(granted?.effect?.offset, 9, "it goes behind what the other node has written");
+    const write = { fence: world.fence(b), handleId: others.id ?? null, operation: "write" };
+    assert.equal(world.ok({ breakLeases: { ...write, end: 9 } }).effect?.status, v1.EffectResult.Status.DONE);
+    assert.ok(isParked(world.ok({ breakLeases: { ...write, end: 10 } })), "it may be cut off");
+  },
   staleObservationAccepted: () => {
     const { world, a } = pair();
     const observed = { exists: false, revision: world.index };

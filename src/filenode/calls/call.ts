@@ -20,6 +20,8 @@ export interface Call {
   parkedId: number;
   /** The client has asked for its end. */
   cancelled: boolean;
+  /** Told when the call is parked. */
+  onParked?: () => void;
   /** Counters in which this call stands as running: not while it is parked, for then nothing of it runs at this node. */
   readonly counted: Running[];
 }
@@ -74,6 +76,7 @@ export async function settle(core: NodeCore, call: Call, command: v1.ICommand): 
     const pendingId = parkedId(result);
     if (pendingId === 0) return result;
     call.parkedId = pendingId;
+    call.onParked?.();
     if (call.cancelled) await cancelParked(core, call);
     for (const running of call.counted) running.end();
     const done = await core.pending.wait(pendingId);

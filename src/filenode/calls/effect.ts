@@ -23,6 +23,8 @@ export interface EffectWish {
   readonly replace?: boolean;
   readonly directory?: boolean;
   readonly description?: Uint8Array;
+  /** Waited for between announcement and effect. */
+  readonly beforePerform?: () => Promise<void>;
   /** What this node had applied before it looked at the names; zero: names do not matter. */
   readonly seenRevision?: number;
 }
@@ -69,6 +71,7 @@ async function effectOnce(core: NodeCore, call: Call, wish: EffectWish): Promise
   });
   const effect = result.effect ?? {};
   if (effect.status === v1.EffectResult.Status.PERFORM && effect.effect) {
+    await wish.beforePerform?.();
     const finished = await core.perform(effect.effect, call.session, wish.data);
     noteHandle(wish, finished.effect?.handle);
     return effectReply(effect.effect);

@@ -9,6 +9,7 @@ import { clientPath } from "../paths.js";
 import type { OpenHandle } from "../sessions.js";
 import { type Call, handleOf, needAccess, onHandle, position, type Reply, settle } from "./call.js";
 import { effectCall } from "./effect.js";
+import { closeWhole, holdingTail } from "./tail.js";
 
 /** Size, times and attributes of what a handle has open, or of a path. */
 export async function statCall(core: NodeCore, call: Call, request: v1.IStatRequest): Promise<Reply> {
@@ -88,15 +89,24 @@ async function setDisposition(core: NodeCore, call: Call, handle: OpenHandle, ma
 async function setEnd(core: NodeCore, call: Call, handle: OpenHandle, endOfFile: number): Promise<Reply> {
   needAccess(handle, access.writeData, "set the end of");
   const length = position(endOfFile, "end of file");
-  return effectCall(core, call, async () => ({
-    kind: v1.EffectKind.EFFECT_TRUNCATE,
-    handle,
-    share: handle.share,
-    path: handle.path,
-    fileId: handle.record.fileId ?? "",
-    sizeBefore: (await mustStat(handle.vfs, handle.path)).size,
-    length,
-  }));
+  const fileId = handle.record.fileId ?? "";
+  return holdingTail(core, call, handle.share, fileId, (file, hold) =>
+    effectCall(core, call, async () => {
+      await closeWhole(file, hold);
+      file.tail.narrow(hold, length);
+      return {
+        kind: v1.EffectKind.EFFECT_TRUNCATE,
+        handle,
+        share: handle.share,
+        path: handle.path,
+        fileId,
+        sizeBefore: (await mustStat(handle.vfs, handle.path)).size,
+        length,
+        // Writes that were let go while it was parked are cut now, and only once.
+        beforePerform: () => file.writesEnded(length),
+      };
+    }),
+  );
 }
 
 function setAttributes(

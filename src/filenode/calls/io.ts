@@ -7,9 +7,12 @@ import { digestOf } from "../effects/append.js";
 import { descriptor, pipeOf } from "../handles.js";
 import { filenodeMutants } from "../mutants.js";
 import { conflictingLock } from "../range-locks.js";
+import type { TailHold } from "../file-tail.js";
+import type { OpenFile } from "../open-file.js";
 import type { OpenHandle } from "../sessions.js";
 import { type Call, firstUse, handleOf, needAccess, onHandle, position, type Reply, settle } from "./call.js";
 import { type EffectWish, effectCall } from "./effect.js";
+import { closeWhole, holdingTail, untilTailOpen } from "./tail.js";
 
 /** Reads; past the end there is nothing, which is no error. */
 export function readCall(core: NodeCore, call: Call, request: v1.IReadRequest): Promise<Reply> {
@@ -36,14 +39,22 @@ export function writeCall(core: NodeCore, call: Call, request: v1.IWriteRequest)
   if (request.append) return appendCall(core, call, handle, data);
   needAccess(handle, access.writeData, "write");
   const offset = position(request.offset, "offset");
-  position(offset + data.length, "end of the write");
-  return onHandle(core, call, handle, WRITING, () =>
-    withoutConflict(handle, offset, data.length, true, async () => {
-      await breakLeases(core, call, handle);
+  const end = position(offset + data.length, "end of the write");
+  return onHandle(core, call, handle, WRITING, async () => {
+    checkLocks(handle, offset, data.length, true);
+    // All before the write counts as running: who closes the tail of the file waits for the writes that run, and who holds
+    // a lease may have to write there before it can give the lease up. One would wait for the other.
+    for (let allowed = false; ; ) {
+      if (!allowed) await breakLeases(core, call, handle);
+      if (handle.openFile.tail.against(end, allowed) === null) break;
+      allowed = await queued(core, data.length, () => untilTailOpen(core, call, handle, end));
+    }
+    return withoutConflict(handle, offset, data.length, true, async () => {
+      handle.openFile.noteWriter(handle, core.options.runtime.clock.monotonicMs());
       await queued(core, data.length, () => pipeOf(core, handle).write(offset, data));
       return { write: { written: data.length, offset } };
-    }),
-  );
+    });
+  });
 }
 
 /**
@@ -52,7 +63,6 @@ export function writeCall(core: NodeCore, call: Call, request: v1.IWriteRequest)
  */
 async function breakLeases(core: NodeCore, call: Call, handle: OpenHandle): Promise<void> {
   const file = handle.openFile;
-  file.lastWriteMs = core.options.runtime.clock.monotonicMs();
   if (!file.leasesPossible(handle.record.leaseKey)) return firstUse(core, handle);
   const asked = file.leaseGrants;
   await settle(core, call, {
@@ -124,7 +134,9 @@ function appendCall(core: NodeCore, call: Call, handle: OpenHandle, data: Uint8A
   return onHandle(core, call, handle, { modifying: true, recorded: true }, () => {
     const turn = handle.openFile.appends.then(() =>
       queued(core, data.length, () =>
-        effectCall(core, call, (seenRevision) => appendWish(core, handle, data, seenRevision)),
+        holdingTail(core, call, handle.share, handle.record.fileId ?? "", (file, hold) =>
+          effectCall(core, call, (seenRevision) => appendWish(core, handle, data, seenRevision, file, hold)),
+        ),
       ),
     );
     handle.openFile.appends = turn.catch(() => {});
@@ -137,8 +149,12 @@ async function appendWish(
   handle: OpenHandle,
   data: Uint8Array,
   seenRevision: number,
+  file: OpenFile,
+  hold: TailHold,
 ): Promise<EffectWish> {
+  await closeWhole(file, hold);
   const { size } = await (await descriptor(core, handle)).stat();
+  file.tail.narrow(hold, size);
   checkLocks(handle, size, data.length, true);
   return {
     kind: v1.EffectKind.EFFECT_APPEND,
@@ -151,6 +167,7 @@ async function appendWish(
     offset: size,
     length: data.length,
     data,
+    beforePerform: () => file.writesEnded(size),
     dataDigest: digestOf(data),
   };
 }

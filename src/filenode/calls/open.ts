@@ -8,6 +8,7 @@ import type { OwnedSession } from "../sessions.js";
 import { clientName, clientPath } from "../paths.js";
 import { overtaken } from "./effect.js";
 import { type Call, findHandle, type Reply, settle } from "./call.js";
+import { closeWhole, holdingTail } from "./tail.js";
 
 /**
  * Opens a file: one round through the log, two if the file has to be created, cut or replaced. The state decides by the
@@ -24,13 +25,23 @@ export async function openCall(core: NodeCore, call: Call, request: v1.IOpenRequ
     const stat = await vfs.stat(path);
     try {
       const command = openCommand(call, request, path, handleId, observed(stat, revision));
-      const result = await settle(core, call, command);
-      return await opened(core, call, result, path, stat);
+      if (stat === null || !CUTS.has(request.disposition ?? 0))
+        return await opened(core, call, await settle(core, call, command), path, stat);
+      return await holdingTail(core, call, request.share ?? "", stat.fileId, async (file, hold) => {
+        await closeWhole(file, hold);
+        const result = await settle(core, call, command);
+        // Writes that were let go while it was parked are cut now, and only once.
+        await file.writesEnded(0);
+        return opened(core, call, result, path, stat);
+      });
     } catch (error) {
       if (!overtaken(error) || tries >= core.limits.observationTriesMax) throw error;
     }
   }
 }
+
+/** Dispositions that may cut a file that stands there. */
+const CUTS: ReadonlySet<v1.Disposition> = new Set([v1.Disposition.OVERWRITE, v1.Disposition.OVERWRITE_IF]);
 
 function openCommand(
   call: Call,
@@ -86,7 +97,7 @@ async function opened(
   }
   const record = open.handle;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state granted an open without a handle");
-  const handle = installHandle(core, call.session, record, open.locks, revision);
+  const handle = installHandle(core, call.session, record, open, revision);
   if (now === null || now.fileId !== record.fileId || record.path !== path)
     now = await handle.vfs.stat(handle.path);
   core.admitReply(call.session);
@@ -162,7 +173,7 @@ export async function reconnected(
   const open = result.open ?? { handle: result.handle ?? null };
   const record = open.handle;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state reconnected a handle without a record");
-  const handle = installHandle(core, session, record, open.locks, result.revision ?? 0);
+  const handle = installHandle(core, session, record, open, result.revision ?? 0);
   const stat = await handle.vfs.stat(handle.path);
   core.admitReply(session);
   return { open: openReply(record, open, stat) };

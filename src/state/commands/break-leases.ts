@@ -5,6 +5,7 @@ import { breakLeases } from "../mechanics/breaks.js";
 import { checkHandleFence, unknownHandle } from "../mechanics/fence.js";
 import { waitingText } from "../mechanics/holders.js";
 import { park } from "../mechanics/parking.js";
+import { closedTail, noteEndMoved } from "../mechanics/tails.js";
 import { markUsed } from "../mechanics/using.js";
 import { isBreakOperation } from "../rules/lease-break.js";
 import type { HandleRow } from "../tables/handles.js";
@@ -35,7 +36,14 @@ export function attemptBreak(
     return fail(ErrorCode.INVALID_ARGUMENT, `"${printable(operation)}" is no operation that breaks leases`);
   markUsed(tx, handle);
   const waiting = breakLeases(tx, handle.share, handle.fileId, operation, handle);
-  if (waiting.length === 0) return { effect: { status: v1.EffectResult.Status.DONE } };
+  const end = command.end ?? 0;
+  const tail = end === 0 ? null : closedTail(tx, handle.share, handle.fileId);
+  const closed = tail !== null && tail.from < end ? tail : null;
+  if (waiting.length === 0 && closed === null) {
+    // An append that looked at the end before this write, and whose announcement is still on its way.
+    if (end > 0) noteEndMoved(tx, handle);
+    return { effect: { status: v1.EffectResult.Status.DONE } };
+  }
   const pending =
     parked ??
     park(tx, session, {
@@ -46,7 +54,7 @@ export function attemptBreak(
       share: handle.share,
       path: handle.path,
       fileId: handle.fileId,
-      waitsFor: waitingText(waiting),
+      waitsFor: closed === null ? waitingText(waiting) : closed.text,
     });
   return { effect: { status: v1.EffectResult.Status.PARKED, pendingId: pending.r.id } };
 }

@@ -2,6 +2,7 @@ import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import { checkNode } from "../mechanics/fence.js";
 import { nodePrepared } from "../mechanics/locking.js";
+import { noteFileSize } from "../mechanics/tails.js";
 import { fail, failed, type Tx } from "../tx.js";
 
 /** A node enforces an announced lock: one answer fewer to wait for. */
@@ -13,6 +14,7 @@ export function lockPrepared(tx: Tx, command: v1.ILockPrepared): v1.ICommandResu
   const pending = tx.store.pending.byId.get(command.pendingId ?? 0);
   if (pending === undefined)
     return fail(ErrorCode.NO_CHANGE, `lock ${command.pendingId ?? 0} is not waiting any more`);
+  noteFileSize(tx, pending, command.fileSize ?? 0);
   nodePrepared(tx, pending, node, incarnation);
   return {};
 }

@@ -14,6 +14,7 @@ import { announceLocks, otherNodesOn } from "./file-locks.js";
 import { addEffect, dropEffect } from "./effect-rows.js";
 import { placeNumber, sessionCandidates } from "./placement.js";
 import { finishPending } from "./parking.js";
+import { noteWriterGone } from "./tails.js";
 
 /**
  * Why a handle is closed. "client": its client asked. "disconnect": it does not outlive its connection. "lost": it does
@@ -62,6 +63,7 @@ function deletes(reason: CloseReason): boolean {
 /** Frees what the handle holds. */
 function letGo(tx: Tx, handle: HandleRow): void {
   const { store } = tx;
+  noteWriterGone(tx, handle);
   const hadLocks = handle.locks.length > 0;
   const nodes = hadLocks ? otherNodesOn(tx, handle) : [];
   store.handles.lockCount -= handle.locks.length;

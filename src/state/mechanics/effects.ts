@@ -5,6 +5,7 @@ import { mutant } from "../mutants.js";
 import { Access } from "../rules/access.js";
 import type { BreakOperation } from "../rules/lease-break.js";
 import { LeaseBit } from "../rules/lease-state.js";
+import { tailFrom } from "../rules/tail.js";
 import type { HandleRow } from "../tables/handles.js";
 import type { EffectRow, PendingRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
@@ -16,6 +17,14 @@ import { absentHolders, type Aspirant, holdersOf, shareModes, type Step, waiting
 import { appendMark, changedSince } from "./names.js";
 import { byHandleId } from "./order.js";
 import { park } from "./parking.js";
+import {
+  closeTail,
+  nodesToClose,
+  reopenTail,
+  tailBefore,
+  tailBeforeText,
+  writerMovedSince,
+} from "./tails.js";
 
 /** An effect that is to be announced, for the first time or again after it was parked. */
 export interface EffectAttempt {
@@ -52,26 +61,56 @@ export function attemptEffect(tx: Tx, attempt: EffectAttempt): v1.ICommandResult
   const { effect, handle } = attempt;
   const before = effectBefore(tx, effect);
   if (before !== null) return parkEffect(tx, attempt, effectText(before));
-  const stale = observationProblem(tx, effect);
+  const from = tailFrom(effect);
+  const closing =
+    from === null ? null : tailBefore(tx, effect.share ?? "", effect.fileId ?? "", attempt.parked);
+  if (closing !== null) return parkEffect(tx, attempt, tailBeforeText(closing));
+  const stale = observationProblem(tx, effect, handle);
   if (stale !== null) return stale;
   const step = RULES[effect.kind ?? 0](tx, attempt);
   if (step === "done")
     return { effect: { status: v1.EffectResult.Status.DONE, fileId: effect.fileId ?? "" } };
-  if (step !== null) return "refuse" in step ? step.refuse : parkEffect(tx, attempt, step.waitFor);
+  if (step !== null) {
+    if ("refuse" in step) return step.refuse;
+    reopenTail(tx, attempt.parked);
+    return parkEffect(tx, attempt, step.waitFor);
+  }
+  if (from !== null && !attempt.parked?.r.prepared) {
+    const nodes = nodesToClose(tx, effect.share ?? "", effect.fileId ?? "", effect.owner ?? "");
+    if (nodes.length > 0) return closeTailFirst(tx, attempt, nodes, from);
+  }
+  if (attempt.parked?.r.preparing.length) return parkedEffect(attempt.parked);
   const row = addEffect(tx, effect);
   if (handle !== null) tx.touchHandle(handle);
   return { effect: { status: v1.EffectResult.Status.PERFORM, effect: { ...row.r } } };
 }
 
-function observationProblem(tx: Tx, effect: v1.IEffectRecord): v1.ICommandResult | null {
+function closeTailFirst(
+  tx: Tx,
+  attempt: EffectAttempt,
+  nodes: v1.INodeIncarnation[],
+  from: number,
+): v1.ICommandResult {
+  const interim = parkEffect(tx, attempt, "other nodes, which may write to the file");
+  const pending = attempt.parked ?? tx.store.pending.byId.get(interim.effect?.pendingId ?? 0);
+  if (pending !== undefined) closeTail(tx, pending, nodes, from);
+  return interim;
+}
+
+function observationProblem(
+  tx: Tx,
+  effect: v1.IEffectRecord,
+  handle: HandleRow | null,
+): v1.ICommandResult | null {
   const seen = effect.begunRevision ?? 0;
   if (seen === 0 || mutant.staleObservationAccepted) return null;
   const share = effect.share ?? "";
   const paths = [effect.path ?? "", effect.targetPath ?? ""].filter((path) => path !== "");
-  if (effect.kind === v1.EffectKind.EFFECT_APPEND) paths.push(appendMark(effect.fileId ?? ""));
-  const changed = paths.find((path) => changedSince(tx, share, path, seen));
-  if (changed === undefined) return null;
-  return fail(ErrorCode.NOT_READY, `${share}:${effect.path || changed} changed meanwhile`, {
+  const append = effect.kind === v1.EffectKind.EFFECT_APPEND;
+  if (append) paths.push(appendMark(effect.fileId ?? ""));
+  const changed = paths.some((path) => changedSince(tx, share, path, seen));
+  if (!changed && !(append && writerMovedSince(tx, share, effect.fileId ?? "", handle, seen))) return null;
+  return fail(ErrorCode.NOT_READY, `${share}:${effect.path} changed meanwhile`, {
     retryAfterMs: 1,
   });
 }

@@ -20,6 +20,7 @@ import { absentHolders, type Aspirant, holdersOf, shareModes, type Step, waiting
 import { grantTo, leaseKeyProblem } from "./lease-grants.js";
 import { changedSince } from "./names.js";
 import { park } from "./parking.js";
+import { closedTail, closeTail, nodesToClose, reopenTail, tailBefore, tailBeforeText } from "./tails.js";
 
 /** A create that is to be executed, for the first time or again after it was parked. */
 export interface OpenAttempt {
@@ -43,7 +44,13 @@ export function attemptOpen(tx: Tx, attempt: OpenAttempt): v1.ICommandResult {
   const outcome = outcomeOf(command);
   const aspirant = aspirantOf(session, command);
   const step = afterClosings(tx, command, decide(tx, attempt, reserved, aspirant, outcome));
-  if (step !== null) return "refuse" in step ? step.refuse : parkOpen(tx, attempt, reserved, step.waitFor);
+  if (step !== null) {
+    if ("refuse" in step) return step.refuse;
+    reopenTail(tx, attempt.parked);
+    return parkOpen(tx, attempt, reserved, step.waitFor);
+  }
+  const closing = closeTailFirst(tx, attempt, reserved, outcome);
+  if (closing !== null) return closing;
   const handle = reserved ?? newHandle(tx, session, command);
   handle.pendingId = 0;
   handle.connection = session.r.connection;
@@ -55,6 +62,28 @@ export function attemptOpen(tx: Tx, attempt: OpenAttempt): v1.ICommandResult {
     directory: observed?.directory ?? false,
     lease: command.lease ?? null,
   });
+}
+
+/** A file that is about to be cut is closed to the writers of other nodes first; null when it is, or nobody writes. */
+function closeTailFirst(
+  tx: Tx,
+  attempt: OpenAttempt,
+  reserved: HandleRow | null,
+  outcome: DispositionOutcome,
+): v1.ICommandResult | null {
+  if (outcome.kind !== "effect" || outcome.effect !== v1.EffectKind.EFFECT_OVERWRITE) return null;
+  const { command, parked, session } = attempt;
+  const share = command.share ?? "";
+  const fileId = command.observed?.fileId ?? "";
+  const before = tailBefore(tx, share, fileId, parked);
+  if (before !== null) return parkOpen(tx, attempt, reserved, tailBeforeText(before));
+  if (parked?.r.prepared) return parked.r.preparing.length > 0 ? parkedResult(parked, reserved) : null;
+  const nodes = nodesToClose(tx, share, fileId, session.r.owner);
+  if (nodes.length === 0) return null;
+  const interim = parkOpen(tx, attempt, reserved, "other nodes, which may write to the file");
+  const pending = parked ?? tx.store.pending.byId.get(interim.open?.pendingId ?? 0);
+  if (pending !== undefined) closeTail(tx, pending, nodes, 0);
+  return interim;
 }
 
 function outcomeOf(command: v1.IOpenHandle): DispositionOutcome {
@@ -360,6 +389,11 @@ export function openResult(tx: Tx, handle: HandleRow, replayed: boolean): v1.IOp
     ],
     replayed,
   };
+  const tail = closedTail(tx, handle.share, handle.fileId);
+  if (tail !== null) {
+    result.tailClosed = true;
+    result.tailFrom = tail.from;
+  }
   const lease = tx.store.leases.of(handle);
   if (lease !== undefined) result.lease = lease.toRecord();
   return result;

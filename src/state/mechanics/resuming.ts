@@ -6,6 +6,7 @@ import type { HandleRow } from "../tables/handles.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
 import { deliverBreak } from "./lease-rows.js";
+import { noteWriterGone } from "./tails.js";
 
 /**
  * Puts a disconnected handle into its client's hand again, in whichever of the client's sessions asks: a new volatile id,
@@ -38,6 +39,7 @@ export function resumeHandle(
 /** A handle of another session of the client goes on in this one. */
 export function rehome(tx: Tx, handle: HandleRow, session: SessionRow): void {
   const from = handle.session;
+  noteWriterGone(tx, handle);
   from.handles.delete(handle);
   if (handle.kind !== v1.HandleKind.PERSISTENT) {
     from.fragile--;
