@@ -7,6 +7,7 @@ import { effectReply } from "./effects/reply.js";
 import { crashPoint } from "./crash-points.js";
 import { cleanEffect, type EffectOutcome, performEffect, resolveEffect } from "./effects/index.js";
 import { FileNews } from "./file-news.js";
+import { TakenBack } from "./effects/outcome.js";
 import { KernelGate } from "./kernel-gate.js";
 import { filenodeMutants } from "./mutants.js";
 import { OpenFiles } from "./open-file.js";
@@ -247,7 +248,12 @@ export class NodeCore {
         this.leaveUnfinished(record);
         throw failure;
       }
-      return { incarnation, finish: { effectId: record.id ?? 0, error: failure.toDetail() }, failure };
+      const finish = {
+        effectId: record.id ?? 0,
+        error: failure.toDetail(),
+        takenBack: failure instanceof TakenBack,
+      };
+      return { incarnation, finish, failure };
     }
   }
 
@@ -335,6 +341,11 @@ interface Performed {
   readonly failure: HoldfastError | null;
 }
 
+// An earlier attempt may have put it elsewhere.
+function stood(record: v1.IEffectRecord, { offset }: EffectOutcome): v1.IEffectRecord {
+  return offset === undefined ? record : { ...record, offset };
+}
+
 function finishOf(record: v1.IEffectRecord, outcome: EffectOutcome): v1.IFinishEffect {
   return {
     effectId: record.id ?? 0,
@@ -343,7 +354,7 @@ function finishOf(record: v1.IEffectRecord, outcome: EffectOutcome): v1.IFinishE
     directory: outcome.directory,
     ...(record.handleId?.length && record.kind === v1.EffectKind.EFFECT_DELETE
       ? {} // The close that set it off has stored its own answer.
-      : { outcome: v1.FileResponse.encode(effectReply(record)).finish() }),
+      : { outcome: v1.FileResponse.encode(effectReply(stood(record, outcome))).finish() }),
     ...(outcome.createAction === undefined ? {} : { createAction: outcome.createAction }),
   };
 }

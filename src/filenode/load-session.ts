@@ -33,6 +33,7 @@ export function loadSession(core: NodeCore, record: v1.ISessionRecord): OwnedSes
 /** Forgets a session: it is owned elsewhere, or ended. What runs on it fails at its next look at the lease. */
 export function dropSession(core: NodeCore, session: OwnedSession): void {
   session.gone = true;
+  core.pending.sessionLeft(session.id);
   dropHandles(core, session);
   if (core.sessions.get(session.id) !== session) return;
   core.sessions.delete(session.id);

@@ -24,6 +24,10 @@ const DESCRIPTIONS = {
     "files",
     "a write goes behind the place where an append or a cut of the same node may still be taken back",
   ],
+  takenBackForgotten: [
+    "files",
+    "the repeat of an append that was taken back does not look whether the storage carried it out late",
+  ],
   appendAgain: ["files", "an append whose outcome is unknown is written again at the end of the file"],
 } as const satisfies MutantList;
 

@@ -198,6 +198,10 @@ function loadSlot(store: Store, value: Uint8Array): Row | null {
   row.digest = idOf(record.requestDigest);
   row.result = Object.hasOwn(record, "result") ? new Uint8Array(record.result) : null;
   row.underWay = record.underWay;
+  if (record.takenBack.length > 0) {
+    row.takenBack = record.takenBack.slice();
+    row.takenBackRevision = record.takenBackRevision;
+  }
   session.slots ??= new Map();
   session.slots.set(row.slot, row);
   return row;

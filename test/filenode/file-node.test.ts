@@ -225,6 +225,23 @@ describe("a file node", () => {
     });
   });
 
+  it("lets go of a call that waits when its session leaves: its end is told to the new owner", async () => {
+    const bob = await TestClient.make(2, "bob").open(n2);
+    const mine = await alice.openFile("f");
+    const his = await bob.openFile("f", { createGuid: guidOf("bob") });
+    const elements = [{ offset: 0, length: 4, exclusive: true }];
+    await bob.must({ lock: { handle: his.handle ?? null, elements } }, { request: bob.requestId() });
+    const waiting = alice.ask(
+      { lock: { handle: mine.handle ?? null, elements } },
+      { request: alice.requestId() },
+    );
+    await quiet();
+    world.nodeDown(n1);
+    const ended = await Promise.race([waiting, quiet().then(() => null)]);
+    assert.ok(ended !== null, "it waits for ever");
+    assert.equal(ErrorCode[ended.error?.code ?? 0], "STALE_EPOCH");
+  });
+
   it("breaks the leases of others before it writes, and asks the log once", async () => {
     const bob = await TestClient.make(2, "bob").open(n2);
     const mine = await alice.openFile("f");

@@ -142,6 +142,47 @@ const promises: Record<FilenodeMutant, () => Promise<void>> = {
     // It was announced after the cut, which is under way: it stands behind it.
     assert.equal(await alice.read(open), "con\0\0late");
   },
+  async takenBackForgotten() {
+    let letGo = () => {};
+    let holding = false;
+    const {
+      world: w,
+      n1,
+      n2,
+      alice,
+    } = await world((operation, _path, phase) => {
+      if (!holding || operation !== "write" || phase !== "before") return;
+      return new Promise<void>((resolve) => {
+        letGo = resolve;
+      });
+    });
+    const open = await alice.openFile("f");
+    await alice.write(open, 0, "content");
+    const request = alice.requestId();
+    const append = (handle: v1.IHandleId | null): v1.IFileRequest => ({
+      write: { handle, append: true, data: bytes("+more") },
+    });
+    holding = true;
+    void alice.ask(append(open.handle ?? null), { request }).catch(() => undefined);
+    await quiet();
+    // The write is in the kernel of a node that is given up; its heir finds nothing and takes the append back.
+    w.kill(n1);
+    await quiet();
+    alice.hangUp();
+    assert.equal((await alice.resume(n2)).error ?? null, null);
+    const again = await alice.reconnect(open, "f");
+    assert.equal(await alice.read(again), "content");
+    holding = false;
+    letGo();
+    await quiet();
+    assert.equal(await alice.read(again), "content+more", "it lands after all");
+    const found = await alice.must(append(again.handle ?? null), { request, replay: true });
+    assert.deepEqual([Number(found.write?.offset), found.write?.written], [7, 5]);
+    assert.equal(await alice.read(again), "content+more");
+    // The same bytes for another call are another append.
+    const other = await alice.must(append(again.handle ?? null), { request: alice.requestId() });
+    assert.equal(Number(other.write?.offset), 12);
+  },
   async appendAgain() {
     const vfs = new MemoryVfs(new MemoryShare(), "n1");
     const file = await vfs.create("f");

@@ -79,7 +79,7 @@ export async function settle(core: NodeCore, call: Call, command: v1.ICommand): 
     call.onParked?.();
     if (call.cancelled) await cancelParked(core, call);
     for (const running of call.counted) running.end();
-    const done = await core.pending.wait(pendingId);
+    const done = await core.pending.wait(pendingId, call.session.id);
     for (const running of call.counted) running.begin();
     call.parkedId = 0;
     if (done === null) continue;

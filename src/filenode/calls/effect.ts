@@ -74,12 +74,14 @@ async function effectOnce(core: NodeCore, call: Call, wish: EffectWish): Promise
     await wish.beforePerform?.();
     const finished = await core.perform(effect.effect, call.session, wish.data);
     noteHandle(wish, finished.effect?.handle);
-    return effectReply(effect.effect);
+    return storedReply(finished.effect?.outcome) ?? effectReply(effect.effect);
   }
   noteHandle(wish, effect.handle);
-  const stored = effect.outcome;
-  if (stored && stored.length > 0) return v1.FileResponse.decode(stored);
-  return effect.effect ? effectReply(effect.effect) : { done: {} };
+  return storedReply(effect.outcome) ?? (effect.effect ? effectReply(effect.effect) : { done: {} });
+}
+
+function storedReply(outcome: Uint8Array | null | undefined): Reply | null {
+  return outcome && outcome.length > 0 ? v1.FileResponse.decode(outcome) : null;
 }
 
 // The outcome may have changed what the handle stands for: its path after a rename.

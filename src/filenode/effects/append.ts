@@ -5,7 +5,7 @@ import { crashPoint } from "../crash-points.js";
 import { filenodeMutants } from "../mutants.js";
 import { effectName, ensureEffectsFolder, removeIfThere } from "./names.js";
 import { openExpected } from "./replace.js";
-import type { Effect, EffectOutcome } from "./outcome.js";
+import { type Effect, type EffectOutcome, TakenBack } from "./outcome.js";
 
 /** Names a piece of data: by it a new owner, who has not got the data, recognises it in the file. */
 export function digestOf(data: Uint8Array): Uint8Array {
@@ -16,6 +16,8 @@ export function digestOf(data: Uint8Array): Uint8Array {
 export async function appendData(vfs: Vfs, effect: Effect, data: Uint8Array): Promise<EffectOutcome> {
   const file = await openExpected(vfs, effect.path, effect.fileId);
   try {
+    const earlier = await standsEarlier(file, effect);
+    if (earlier !== null) return earlier;
     const { size } = await file.stat();
     // Done by an earlier attempt whose outcome could not be recorded: the offset was given to this append alone.
     if (size !== effect.offset && !filenodeMutants.appendAgain && (await stands(file, effect))) {
@@ -45,6 +47,8 @@ export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOut
     const end = effect.offset + effect.length;
     const standing = await stands(file, effect);
     if (!standing) await untilChangesPass(vfs, effect);
+    const earlier = await standsEarlier(file, effect);
+    if (earlier !== null) return earlier;
     if (standing || (await stands(file, effect))) {
       await file.sync();
       return { fileId: effect.fileId, size: end, directory: false };
@@ -53,7 +57,7 @@ export async function resolveAppend(vfs: Vfs, effect: Effect): Promise<EffectOut
   } finally {
     await file.close();
   }
-  throw new HoldfastError(
+  throw new TakenBack(
     ErrorCode.NOT_READY,
     `${effect.path}: the append at ${effect.offset} was not completed before its node died; it was taken back`,
     { next: "send it again under the same request id", retryAfterMs: 1 },
@@ -83,6 +87,20 @@ async function untilChangesPass(vfs: Vfs, effect: Effect): Promise<void> {
 }
 
 const ANSWERED: ReadonlySet<ErrorCode> = new Set([ErrorCode.DISK_FULL, ErrorCode.OBJECT_NAME_COLLISION]);
+
+/**
+ * An attempt that was taken back may have landed after all, when nobody looked any more: storage had held the write. No
+ * other append has been done since, so what stands there is this one's.
+ */
+async function standsEarlier(file: VfsFile, effect: Effect): Promise<EffectOutcome | null> {
+  if (filenodeMutants.takenBackForgotten) return null;
+  for (const offset of effect.earlierOffsets) {
+    if (!(await stands(file, { ...effect, offset }))) continue;
+    await file.sync();
+    return { fileId: effect.fileId, size: (await file.stat()).size, directory: false, offset };
+  }
+  return null;
+}
 
 /** Whether the data of this append lies at the offset that it was given. */
 async function stands(file: VfsFile, effect: Effect): Promise<boolean> {

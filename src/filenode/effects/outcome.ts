@@ -1,3 +1,4 @@
+import { HoldfastError } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 
 /** What an effect did, as it is recorded and answered. */
@@ -7,7 +8,12 @@ export interface EffectOutcome {
   readonly size: number;
   readonly directory: boolean;
   readonly createAction?: v1.CreateAction;
+  /** Of an append that stands elsewhere than its intent says: an earlier attempt has put it there. */
+  readonly offset?: number;
 }
+
+/** Nothing of the effect is left; but storage may still carry out late what a former owner had handed to it. */
+export class TakenBack extends HoldfastError {}
 
 /** How an effect is run: for the first time, or by somebody who found it pending and cannot know how far it came. */
 export type EffectRun = "first" | "resolve";
@@ -23,6 +29,7 @@ export interface Effect {
   readonly offset: number;
   readonly length: number;
   readonly dataDigest: Uint8Array;
+  readonly earlierOffsets: readonly number[];
   readonly replace: boolean;
   readonly directory: boolean;
   readonly attributes: number;
@@ -43,6 +50,7 @@ export function effectOf(record: v1.IEffectRecord): Effect {
     offset: record.offset ?? 0,
     length: record.length ?? 0,
     dataDigest: record.dataDigest ?? NOTHING,
+    earlierOffsets: record.earlierOffsets ?? [],
     replace: record.replace ?? false,
     directory: record.directory ?? false,
     attributes: record.attributes ?? 0,

@@ -14,9 +14,10 @@ import { type Actor, breakLeases, breakOne, isOwn } from "./breaks.js";
 import { effectBefore, effectText } from "./effect-conflicts.js";
 import { addEffect } from "./effect-rows.js";
 import { absentHolders, type Aspirant, holdersOf, shareModes, type Step, waitingText } from "./holders.js";
-import { appendMark, changedSince } from "./names.js";
+import { appendMark, changedSince, writeMark } from "./names.js";
 import { byHandleId } from "./order.js";
 import { park } from "./parking.js";
+import { earlierOffsets } from "./taken-back.js";
 import {
   closeTail,
   nodesToClose,
@@ -80,7 +81,7 @@ export function attemptEffect(tx: Tx, attempt: EffectAttempt): v1.ICommandResult
     if (nodes.length > 0) return closeTailFirst(tx, attempt, nodes, from);
   }
   if (attempt.parked?.r.preparing.length) return parkedEffect(attempt.parked);
-  const row = addEffect(tx, effect);
+  const row = addEffect(tx, { ...effect, earlierOffsets: earlierOffsets(tx, attempt.session, effect) });
   if (handle !== null) tx.touchHandle(handle);
   return { effect: { status: v1.EffectResult.Status.PERFORM, effect: { ...row.r } } };
 }
@@ -107,7 +108,7 @@ function observationProblem(
   const share = effect.share ?? "";
   const paths = [effect.path ?? "", effect.targetPath ?? ""].filter((path) => path !== "");
   const append = effect.kind === v1.EffectKind.EFFECT_APPEND;
-  if (append) paths.push(appendMark(effect.fileId ?? ""));
+  if (append) paths.push(appendMark(effect.fileId ?? ""), writeMark(effect.fileId ?? ""));
   const changed = paths.some((path) => changedSince(tx, share, path, seen));
   if (!changed && !(append && writerMovedSince(tx, share, effect.fileId ?? "", handle, seen))) return null;
   return fail(ErrorCode.NOT_READY, `${share}:${effect.path} changed meanwhile`, {

@@ -13,6 +13,7 @@ import { appendMark, noteNameChange } from "./names.js";
 import { completeOpen } from "./opening.js";
 import { byHandleId } from "./order.js";
 import { settle } from "./reply-cache.js";
+import { noteTakenBack } from "./taken-back.js";
 
 type Finisher = (tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect) => v1.ICommandResult;
 
@@ -39,6 +40,7 @@ export function finishEffect(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffec
   const handle = handleOfEffect(tx, effect);
   // The effect must be out of the way before its names are open to others again.
   dropEffect(tx, effect);
+  if (outcome.error && outcome.takenBack) noteTakenBack(tx, session, effect);
   const result = outcome.error
     ? undo(tx, effect, handle, outcome.error)
     : FINISHERS[effect.r.kind](tx, effect, outcome);

@@ -25,6 +25,11 @@ export function changedSince(tx: Tx, share: string, path: string, revision: numb
   return tx.store.names.latestAt(share, path) > revision;
 }
 
+/** Stands in the ring for the end of a file that a plain write may have moved. */
+export function writeMark(fileId: string): string {
+  return `\0written:${fileId}`;
+}
+
 /** Stands in the ring of name changes for the end of a file that an append has moved. No path holds a NUL. */
 export function appendMark(fileId: string): string {
   return `\0end-of-file:${fileId}`;

@@ -117,6 +117,7 @@ function store(
     slot = new SlotRow(session.r.id, number);
     session.slots.set(number, slot);
   }
+  if (slot.sequence !== sequence) slot.takenBack = [];
   slot.sequence = sequence;
   slot.digest = digest;
   slot.result = encodeReply(result);

@@ -8,7 +8,7 @@ import type { HandleRow } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
 import type { Tx } from "../tx.js";
 import { effectText } from "./effect-conflicts.js";
-import { appendMark, noteNameChange } from "./names.js";
+import { noteNameChange, writeMark } from "./names.js";
 
 /** Why the tail of a file is closed, and from where on. */
 export interface ClosedTail {
@@ -165,5 +165,5 @@ function mayAppend(handle: HandleRow): boolean {
 
 /** Whoever looked at the end of the file before now has to look again. */
 export function noteEndMoved(tx: Tx, file: { readonly share: string; readonly fileId: string }): void {
-  noteNameChange(tx, file.share, appendMark(file.fileId), false);
+  noteNameChange(tx, file.share, writeMark(file.fileId), false);
 }

@@ -11,6 +11,9 @@ export class SlotRow extends Row {
   digest: Id = "";
   result: Uint8Array | null = null;
   underWay = false;
+  /** Of an append: where attempts under this id were taken back. */
+  takenBack: readonly number[] = NOWHERE;
+  takenBackRevision = 0;
 
   constructor(
     readonly sessionId: number,
@@ -35,9 +38,14 @@ export class SlotRow extends Row {
       requestDigest: Buffer.from(this.digest, "latin1"),
       ...(this.result ? { result: this.result } : {}),
       underWay: this.underWay,
+      ...(this.takenBack.length > 0
+        ? { takenBack: [...this.takenBack], takenBackRevision: this.takenBackRevision }
+        : {}),
     };
   }
 }
+
+const NOWHERE: readonly number[] = [];
 
 /** A complete session record. */
 export type SessionRecord = Full<v1.ISessionRecord>;
