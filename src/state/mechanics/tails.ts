@@ -5,7 +5,7 @@ import { Access } from "../rules/access.js";
 import { overwrites } from "../rules/disposition.js";
 import { tailFrom } from "../rules/tail.js";
 import type { HandleRow } from "../tables/handles.js";
-import type { PendingRow } from "../tables/records.js";
+import type { EffectRow, PendingRow } from "../tables/records.js";
 import type { Tx } from "../tx.js";
 import { effectText } from "./effect-conflicts.js";
 import { noteNameChange, writeMark } from "./names.js";
@@ -26,10 +26,10 @@ export function closedTail(tx: Tx, share: string, fileId: string): ClosedTail | 
   if (fileId === "" || mutant.tailOpen) return null;
   let found: ClosedTail | null = null;
   if (effects.byId.size > 0)
-    for (const effect of effects.ofFile(share, fileId))
+    for (const effect of [...effects.ofFile(share, fileId)].sort(byId))
       found = lower(found, tailFrom(effect.r), () => effectText(effect));
   if (pending.byId.size > 0)
-    for (const waiting of pending.ofFile(share, fileId))
+    for (const waiting of [...pending.ofFile(share, fileId)].sort(byId))
       if (waiting.r.prepared) found = lower(found, preparedTail(waiting), () => preparingText(waiting));
   return found;
 }
@@ -37,6 +37,11 @@ export function closedTail(tx: Tx, share: string, fileId: string): ClosedTail | 
 function lower(found: ClosedTail | null, from: number | null, text: () => string): ClosedTail | null {
   if (from === null || (found !== null && found.from <= from)) return found;
   return { from, text: text() };
+}
+
+// Indexes may hold rows in another order after a load.
+function byId(a: EffectRow | PendingRow, b: EffectRow | PendingRow): number {
+  return a.r.id - b.r.id;
 }
 
 /** Where a parked call closes its file that other nodes were told of already; null: it is a lock, or closes nothing. */
@@ -59,7 +64,7 @@ export function tailBefore(
   parked: PendingRow | null,
 ): PendingRow | null {
   if (tx.store.pending.byId.size === 0 || parked?.r.prepared) return null;
-  for (const other of tx.store.pending.ofFile(share, fileId))
+  for (const other of [...tx.store.pending.ofFile(share, fileId)].sort(byId))
     if (other !== parked && other.r.prepared && preparedTail(other) !== null) return other;
   return null;
 }
