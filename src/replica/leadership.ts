@@ -5,7 +5,7 @@ import { ErrorCode, errorDetail } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { LeaderInfo, MemberChange } from "./api.js";
 import type { ReplicaConfig } from "./config.js";
-import { changeProblem, toConfChange } from "./membership.js";
+import { changeProblem, takesVote, toConfChange } from "./membership.js";
 import { outcomeUnknown } from "./proposals.js";
 import { transferError, TransferWaits } from "./transfers.js";
 
@@ -18,6 +18,15 @@ export interface LeadershipHost {
   state(): StateView;
   isConnected(peer: RaftId): boolean;
   schedule(): void;
+  /** A round of heartbeats that a majority has answered. */
+  readBarrier(deadlineMs: number): Promise<Index>;
+}
+
+/** A change that takes a vote away and is applied here, while the voters that remain may not know that yet. */
+interface Spreading {
+  readonly index: Index;
+  readonly deadlineMs: number;
+  readonly done: (error: null) => void;
 }
 
 /** Who leads and who belongs: handing the leadership over, and changing the members, with those who wait for either. */
@@ -27,6 +36,7 @@ export class Leadership {
     readonly index: Index;
     readonly done: (error: v1.IErrorDetail | null) => void;
   }[] = [];
+  private spreading: Spreading[] = [];
 
   constructor(private readonly host: LeadershipHost) {}
 
@@ -54,6 +64,7 @@ export class Leadership {
 
   tick(nowMs: number): void {
     this.transfers.tick(nowMs, this.host.info());
+    this.spread(nowMs);
   }
 
   /** Gives the leadership to the fittest other one, without waiting; false when there is none. */
@@ -86,8 +97,11 @@ export class Leadership {
   /** Resolves with null when the change is applied here, or with why it was refused. */
   change(change: MemberChange): Promise<v1.IErrorDetail | null> {
     const { config, raft } = this.host;
-    const problem = this.leaderOnly() ?? changeProblem(change, raft.status(), config.promoteLagEntries);
+    const status = raft.status();
+    const problem = this.leaderOnly() ?? changeProblem(change, status, config.promoteLagEntries);
     if (problem !== null) return Promise.resolve(problem);
+    const vote = takesVote(change, status);
+    if (vote && change.member.raftId === status.id) return this.makeWay(status.id);
     const result = raft.proposeConfChange(toConfChange(change), change.ifConfIndex);
     this.host.schedule();
     if (!result.ok)
@@ -97,7 +111,48 @@ export class Leadership {
           retryAfterMs: 100,
         }),
       );
-    return new Promise((done) => this.changes.push({ index: result.index, done }));
+    const { index } = result;
+    const applied = new Promise<v1.IErrorDetail | null>((done) => this.changes.push({ index, done }));
+    return vote ? applied.then((error) => error ?? this.whenKnown(index)) : applied;
+  }
+
+  /**
+   * A leader does not take its own vote away. The others would apply that only after they have heard of the commit, and
+   * whoever reads "done" stops the process: then they go on asking for a vote that is gone, of two voters for ever. Its
+   * successor does it.
+   */
+  private async makeWay(own: RaftId): Promise<v1.IErrorDetail> {
+    const target = this.bestSuccessor();
+    if (target === 0)
+      return errorDetail(ErrorCode.PRECONDITION_FAILED, `member ${own} leads, and nobody can take over`, {
+        next: "holdfast status",
+      });
+    const failed = await this.transfer(target);
+    return failed ?? this.leaderOnly() ?? errorDetail(ErrorCode.NOT_LEADER, `member ${target} leads`);
+  }
+
+  /** Resolves when those who vote now and can be reached know it, at the latest after a few election timeouts. */
+  private whenKnown(index: Index): Promise<null> {
+    return new Promise((done) => {
+      this.spreading.push({ index, deadlineMs: this.electionTimeouts(3), done });
+      this.spread(this.host.clock.monotonicMs());
+    });
+  }
+
+  // What a follower has is called committed by the next heartbeat; who answers that has heard it.
+  private spread(nowMs: number): void {
+    if (this.spreading.length === 0) return;
+    const { progress } = this.host.raft.status();
+    const waiting: Spreading[] = [];
+    for (const change of this.spreading) {
+      const { index, deadlineMs, done } = change;
+      const late = nowMs >= deadlineMs || !this.host.info().isLeader;
+      const told = () => done(null);
+      if (late) told();
+      else if (progress.some((p) => !p.isLearner && p.recentActive && p.match < index)) waiting.push(change);
+      else this.host.readBarrier(deadlineMs).then(told, told);
+    }
+    this.spreading = waiting;
   }
 
   private leaderOnly(): v1.IErrorDetail | null {
@@ -127,5 +182,6 @@ export class Leadership {
   close(): void {
     this.transfers.close();
     for (const wait of this.changes.splice(0)) wait.done(outcomeUnknown("this member stopped"));
+    for (const wait of this.spreading.splice(0)) wait.done(null);
   }
 }

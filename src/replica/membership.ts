@@ -10,6 +10,12 @@ export function changeContext(change: MemberChange): v1.ISetMember {
   return { member: { ...change.member, learner }, removed };
 }
 
+/** True when the member has a vote now, and would have none after the change. */
+export function takesVote(change: MemberChange, status: RaftStatus): boolean {
+  const goes = change.action === "remove" || change.action === "demote";
+  return goes && status.config.voters.includes(change.member.raftId ?? 0);
+}
+
 /** The change in the core's form. */
 export function toConfChange(change: MemberChange): ConfChange {
   const kind =

@@ -161,6 +161,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       state: () => this.stateMachine,
       isConnected: (peer) => this.inbox.isConnected(peer),
       schedule: () => this.turns.schedule(),
+      readBarrier: (deadlineMs) => this.readBarrier(deadlineMs),
     });
     this.duties = new LeaderDuties({
       config,

@@ -48,8 +48,22 @@ export async function removeMember(context: CliContext, name: string): Promise<n
 }
 
 async function change(context: CliContext, action: string, member: v1.IMemberRecord): Promise<void> {
-  await askInTurn(context.endpoints, "ChangeMembers", { action, member }, context.timeoutMs);
+  for (let round = 1; ; round++) {
+    try {
+      await askInTurn(context.endpoints, "ChangeMembers", { action, member }, context.timeoutMs);
+      return;
+    } catch (thrown) {
+      const error = HoldfastError.from(thrown);
+      if (round === ROUNDS_MAX || !NOT_DONE.has(error.code)) throw error;
+      await new Promise((resume) => setTimeout(resume, ROUND_PAUSE_MS));
+    }
+  }
 }
+
+/** A leader that is to go hands over first, and it may be the last one that is asked. Neither answer has changed anything. */
+const NOT_DONE = new Set<ErrorCode>([ErrorCode.NOT_LEADER, ErrorCode.NO_QUORUM]);
+const ROUNDS_MAX = 4;
+const ROUND_PAUSE_MS = 250;
 
 async function listed(context: CliContext): Promise<v1.IMemberRecord[]> {
   const reply = await askAny(context.endpoints, "ListMembers", {}, context.timeoutMs);

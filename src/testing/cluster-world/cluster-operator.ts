@@ -1,7 +1,7 @@
 import { changeMembers, moveLeader } from "../../node/admin/members.js";
 import type { ConfState } from "../../raft/index.js";
 import type { ReplicaNode } from "../../replica/replica.js";
-import { HoldfastError } from "../../wire/errors.js";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import type { Prng } from "../sim/prng.js";
 import { Violation } from "../sim/simulation.js";
@@ -14,6 +14,9 @@ const SETTLE_PAUSE_US = 200_000;
 const PATIENCE_US = 3_000_000;
 /** Members that are added in one run at most. */
 const ADDED_MAX = 2;
+/** A change of members that met somebody who does not lead (any more) is asked for again after this, so often. */
+const CHANGE_PAUSE_US = 250_000;
+const CHANGE_TRIES_MAX = 4;
 
 /**
  * The people who run the cluster, through the same functions as the Admin API: they cordon, drain and uncordon nodes, move
@@ -142,9 +145,24 @@ export class ClusterOperator {
     const from = action === "promote" ? config.learners : config.voters;
     const raftId = from.length > 0 && this.prng.chance(0.9) ? this.prng.pick(from) : this.prng.between(1, 7);
     this.ask(`members ${action}`, async (_node, replica) => {
-      await changeMembers(replica, { action, member: this.member(raftId, replica) });
+      await this.change(replica, { action, member: this.member(raftId, replica) });
       if (action === "remove") this.world.retire(raftId);
     });
+  }
+
+  /** A leader that is to go hands over and sends people to its successor. */
+  private async change(replica: ReplicaNode, request: v1.IChangeMembersRequest): Promise<void> {
+    for (let asked = replica, tries = 1; ; tries++) {
+      try {
+        await changeMembers(asked, request);
+        return;
+      } catch (error) {
+        if (!(error instanceof HoldfastError) || error.code !== ErrorCode.NOT_LEADER) throw error;
+        if (tries === CHANGE_TRIES_MAX) throw error;
+      }
+      await this.world.pause(CHANGE_PAUSE_US);
+      asked = this.world.leader() ?? asked;
+    }
   }
 
   private member(raftId: number, replica: ReplicaNode): v1.IMemberRecord {
