@@ -144,10 +144,18 @@ export class ClusterOperator {
     if (action === "add-learner") return this.add();
     const from = action === "promote" ? config.learners : config.voters;
     const raftId = from.length > 0 && this.prng.chance(0.9) ? this.prng.pick(from) : this.prng.between(1, 7);
+    if (action === "remove" && this.isLastKnown(raftId)) return;
     this.ask(`members ${action}`, async (_node, replica) => {
       await this.change(replica, { action, member: this.member(raftId, replica) });
       if (action === "remove") this.world.retire(raftId);
     });
+  }
+
+  /** Clients were given the addresses of the founders: with the last of them gone nobody could find the cluster. */
+  private isLastKnown(raftId: number): boolean {
+    const { nodes, settings } = this.world;
+    const known = nodes.filter((node) => node.id <= settings.nodes && !node.retired);
+    return known.length === 1 && known[0]?.id === raftId;
   }
 
   /** A leader that is to go hands over and sends people to its successor. */
