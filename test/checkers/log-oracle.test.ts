@@ -11,7 +11,7 @@ import { LockExclusion } from "../../src/testing/checkers/index.js";
 import { LogOracle } from "../../src/testing/log-oracle/index.js";
 import { Violation } from "../../src/testing/sim/simulation.js";
 import { v1 } from "../../src/wire/index.js";
-import { ALL, type Client, guid, READ, RH, RWH, World, WRITE } from "../state/harness.js";
+import { ALL, type Client, guid, isParked, READ, RH, RWH, World, WRITE } from "../state/harness.js";
 
 const D = v1.Disposition;
 
@@ -237,6 +237,24 @@ describe("the log oracle", () => {
       assert.equal(error.checker, checker);
     });
   }
+
+  // Cluster seed 233: its client asked for the removal, and it waited for a handle that a crash has closed.
+  it("delete on crash: a removal that somebody waits for goes on", () => {
+    let parked = false;
+    let begun: v1.IEffectRecord | undefined;
+    const run = ({ world, a, b }: Scene) => {
+      world.opened(b, { kind: v1.HandleKind.PLAIN, leaseKey: "k", lease: RH });
+      const fileId = world.files.get("ca:file")?.id ?? "";
+      const effect = { kind: v1.EffectKind.EFFECT_DELETE, share: "ca", path: "file", fileId };
+      const request = { slot: 1, sequence: 1 };
+      parked = isParked(world.run({ beginEffect: { fence: world.fence(a), request, effect } }));
+      world.kill("n3");
+      [begun] = [...world.machine.effects()];
+    };
+    assert.equal(found(run), null);
+    assert.ok(parked);
+    assert.equal(begun?.kind, v1.EffectKind.EFFECT_DELETE);
+  });
 
   // Cluster seed 8: the tombstone of such a handle goes with the session that resumed it, not with the one that opened it.
   it("create replay: a guid is free when the session is gone into which its handle was resumed", () => {

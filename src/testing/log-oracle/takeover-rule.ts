@@ -22,9 +22,11 @@ export class TakeoverRule implements Rule {
   }
 }
 
+/** Removals that no call asked for. One that a client asked for may have waited for a handle that is closed now. */
 function deletesIn(entry: Entry): Set<number> {
   const found = new Set<number>();
-  for (const effect of entry.view.effects()) if (effect.kind === DELETE) found.add(effect.id ?? 0);
+  for (const effect of entry.view.effects())
+    if (effect.kind === DELETE && effect.expiry) found.add(effect.id ?? 0);
   return found;
 }
 
