@@ -54,6 +54,10 @@ class Rehearsal {
     const incarnation = this.incarnations.get(node) ?? 0;
     this.apply({ nodeDown: { node, incarnation, cause: "rehearsal" } });
     this.machine.takeDirty();
+    while (this.machine.nextDueMs() === 0) {
+      this.apply({ continueTakeover: { node, incarnation } });
+      this.machine.takeDirty();
+    }
     this.register(node);
   }
 }

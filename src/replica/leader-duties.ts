@@ -16,6 +16,8 @@ export interface DutyHost {
   readonly log: Log;
   readonly time: ClusterTime;
   machine(): StateMachine;
+  /** True at a leader that may propose. */
+  ready(): boolean;
   propose(command: v1.ICommand): Promise<v1.ICommandResult>;
 }
 
@@ -39,6 +41,8 @@ export class LeaderDuties {
     void this.host.propose(command).then((result) => {
       this.underWay = false;
       if (result.error) this.host.log.debug({ error: result.error }, "a duty of the leader was not done");
+      // Clients wait for the rest of a takeover: it goes on at once, not at the next tick.
+      else if (continuesTakeover(command) && this.host.ready()) this.tick();
     });
   }
 
@@ -75,4 +79,9 @@ export class LeaderDuties {
     const idleMs = this.host.clock.monotonicMs() - this.lastStampedMs;
     return idleMs >= this.host.config.advanceTimeMs ? { advanceTime: {} } : null;
   }
+}
+
+/** Takeovers come first in what is due. */
+function continuesTakeover(command: v1.ICommand): boolean {
+  return Boolean((command.batch?.commands?.[0] ?? command).continueTakeover);
 }

@@ -169,6 +169,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       log: this.log,
       time: this.time,
       machine: () => this.stateMachine,
+      ready: () => this.role.ready && !this.stopping && this.dead === null,
       propose: (command) => this.propose(command),
     });
     this.turns = new TurnLoop({

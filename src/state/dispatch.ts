@@ -10,6 +10,7 @@ import { claimKey } from "./commands/claim-key.js";
 import { closeHandleCommand } from "./commands/close-handle.js";
 import { closeSession } from "./commands/close-session.js";
 import { connectSession } from "./commands/connect-session.js";
+import { continueTakeover } from "./commands/continue-takeover.js";
 import { defineShare } from "./commands/define-share.js";
 import { disconnectSession } from "./commands/disconnect-session.js";
 import { endOperation } from "./commands/end-operation.js";
@@ -55,6 +56,7 @@ const HANDLERS: Handlers = {
   initCluster,
   registerNode,
   nodeDown,
+  continueTakeover,
   scheduleNode,
   removeNode,
   advanceTime: () => ({}),

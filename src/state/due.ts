@@ -2,6 +2,7 @@ import { v1 } from "../wire/index.js";
 import { bytesOf } from "./ids.js";
 import type { Store, TimedRow } from "./store.js";
 import { mutant } from "./mutants.js";
+import { takeoverCommands } from "./mechanics/takeover.js";
 import { LeaseRow } from "./tables/leases.js";
 import { KeyRow } from "./tables/resume-keys.js";
 import type { SessionRow } from "./tables/sessions.js";
@@ -10,18 +11,26 @@ import type { SessionRow } from "./tables/sessions.js";
 const HASTE_MS = 300;
 
 /**
+ * Handles looked at in one call. After a load, and one timeout after a takeover, every session is due for a look: a million
+ * handles in one go would hold a leader for a tenth of a second and more. What is left is due at the next tick.
+ */
+const LOOKS_MAX = 20_000;
+
+/**
  * Commands that time makes due, up to `limit`. The same again until they are applied: a proposal may be lost with its
  * leader. Rows stay in the queue for that, and for their next deadline.
  */
 export function dueCommands(store: Store, atMs: number, limit: number): v1.ICommand[] {
   // Planted here too: the check at the expiry itself only sees a leader that was wrong already.
   const nowMs = mutant.expireEarly ? atMs + HASTE_MS : atMs;
-  const commands: v1.ICommand[] = [];
+  const commands: v1.ICommand[] = takeoverCommands(store.takeovers);
   const seen: [row: TimedRow, nextMs: number][] = [];
-  while (commands.length < limit) {
+  let looks = 0;
+  while (commands.length < limit && looks < LOOKS_MAX) {
     const row = store.deadlines.take(nowMs);
     if (row === null) break;
     if (row.gone) continue;
+    looks += "handles" in row ? row.handles.size : 1;
     seen.push([row, collect(row, nowMs, limit, commands)]);
   }
   for (const [row, nextMs] of seen) store.deadlines.schedule(row, nextMs);

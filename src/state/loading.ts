@@ -137,6 +137,7 @@ const TAKERS: Record<Kind, Taker> = {
   [Kind.node]: (store, value) => {
     const row = new NodeRow(nodeRecord(v1.NodeRecord.decode(value)));
     store.nodes.set(row.r.name, row);
+    if (row.r.takeoverId !== 0) store.takeovers.add(row);
     return row;
   },
   [Kind.session]: loadSession,

@@ -53,7 +53,7 @@ class Machine extends View implements StateMachine {
   }
 
   nextDueMs(): number {
-    return this.store.deadlines.earliestMs();
+    return this.store.takeovers.size > 0 ? 0 : this.store.deadlines.earliestMs();
   }
 }
 

@@ -30,6 +30,8 @@ export class Store {
   cluster = emptyCluster();
   readonly members = new Map<number, MemberRow>();
   readonly nodes = new Map<string, NodeRow>();
+  /** Dead nodes of whose sessions some still wait for their new owner. */
+  readonly takeovers = new Set<NodeRow>();
   readonly sessions = new SessionTable();
   readonly handles = new HandleTable();
   readonly leases = new LeaseTable();

@@ -67,6 +67,8 @@ export class RocksKvIterator implements KvIterator {
         pairs.push([key, value]);
         bytes += key.length + value.length;
       }
+      // Where what was fetched is used up, the next read begins with a fetch, which a thread does while the caller works.
+      if (pairs.length > countMax / 2) break;
     }
     return pairs;
   }

@@ -58,6 +58,8 @@ export const limits = {
   eventsKeptMax: 10_000,
   /** Events kept besides at each node of the kinds that operators look for (`NOTABLE_KINDS`). */
   notableEventsKeptMax: 2_000,
+  /** Sessions of a dead node that get their new owner in one log entry: what others do is applied in between. */
+  takeoverSessionsPerEntry: 400,
   /** Failover and operation records kept. */
   historyKeptMax: 1_000,
   /** Entries in one page of a listing. */

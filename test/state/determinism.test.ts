@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { createStateMachine } from "../../src/state/index.js";
+import { takeoverSlice } from "../../src/state/mechanics/takeover.js";
 import { v1 } from "../../src/wire/index.js";
 import { guid, RH, RWH } from "./harness.js";
 
@@ -8,42 +9,47 @@ import { guid, RH, RWH } from "./harness.js";
 const seed = Number(process.env["SEED"] ?? 20_261_122);
 const numRuns = Number(process.env["RUNS"] ?? 150);
 
-describe(`state on two members (SEED=${seed})`, function () {
-  this.timeout(600_000);
+// The second time with takeovers cut in pieces, which takes hundreds of sessions otherwise.
+for (const sessionsPerEntry of [takeoverSlice.sessions, 1])
+  describe(`state on two members (SEED=${seed}, ${sessionsPerEntry} sessions an entry)`, function () {
+    const usual = takeoverSlice.sessions;
+    before(() => (takeoverSlice.sessions = sessionsPerEntry));
+    after(() => (takeoverSlice.sessions = usual));
+    this.timeout(600_000);
 
-  it("determinism: equal commands give equal results, events, records and digests on a member that restarts", () => {
-    fc.assert(
-      fc.property(programs(), (commands) => {
-        const [one, two] = [createStateMachine(), createStateMachine()];
-        let other = two;
-        const disk = new Map<string, Uint8Array>();
-        commands.forEach((command, i) => {
-          const context = { index: i + 1, clusterTimeMs: 1_000 + i * 700 };
-          const first = one.apply(command, context);
-          const second = other.apply(v1.Command.decode(v1.Command.encode(command).finish()), context);
-          assert.deepEqual(bytes(first), bytes(second), `command ${i}`);
-          if (one.digest() !== other.digest()) {
-            assert.deepEqual(dump(one), dump(other), `records after command ${i}`);
-            assert.fail(`digests differ after command ${i}, the records do not`);
-          }
-          for (const { key, value } of other.takeDirty()) {
-            const id = Buffer.from(key).toString("latin1");
-            if (value === null) disk.delete(id);
-            else disk.set(id, value);
-          }
-          if (i % 7 === 0) {
-            other = createStateMachine();
-            const sorted = [...disk].sort(([a], [b]) => (a < b ? -1 : 1));
-            other.load(sorted.map(([key, value]) => ({ key: Buffer.from(key, "latin1"), value })));
-            other.finishLoad();
-          }
-          assert.deepEqual(dueOf(one, context.clusterTimeMs), dueOf(other, context.clusterTimeMs));
-        });
-      }),
-      { seed, numRuns },
-    );
+    it("determinism: equal commands give equal results, events, records and digests on a member that restarts", () => {
+      fc.assert(
+        fc.property(programs(), (commands) => {
+          const [one, two] = [createStateMachine(), createStateMachine()];
+          let other = two;
+          const disk = new Map<string, Uint8Array>();
+          commands.forEach((command, i) => {
+            const context = { index: i + 1, clusterTimeMs: 1_000 + i * 700 };
+            const first = one.apply(command, context);
+            const second = other.apply(v1.Command.decode(v1.Command.encode(command).finish()), context);
+            assert.deepEqual(bytes(first), bytes(second), `command ${i}`);
+            if (one.digest() !== other.digest()) {
+              assert.deepEqual(dump(one), dump(other), `records after command ${i}`);
+              assert.fail(`digests differ after command ${i}, the records do not`);
+            }
+            for (const { key, value } of other.takeDirty()) {
+              const id = Buffer.from(key).toString("latin1");
+              if (value === null) disk.delete(id);
+              else disk.set(id, value);
+            }
+            if (i % 7 === 0) {
+              other = createStateMachine();
+              const sorted = [...disk].sort(([a], [b]) => (a < b ? -1 : 1));
+              other.load(sorted.map(([key, value]) => ({ key: Buffer.from(key, "latin1"), value })));
+              other.finishLoad();
+            }
+            assert.deepEqual(dueOf(one, context.clusterTimeMs), dueOf(other, context.clusterTimeMs));
+          });
+        }),
+        { seed, numRuns },
+      );
+    });
   });
-});
 
 function bytes(applied: { result: v1.ICommandResult; events: readonly v1.IEvent[] }): string[] {
   return [
@@ -242,6 +248,12 @@ function programs(): fc.Arbitrary<v1.ICommand[]> {
       arbitrary: fc
         .record({ node, incarnation: fc.integer({ min: 1, max: 2 }) })
         .map((nodeDown) => ({ nodeDown })),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .record({ node, incarnation: fc.integer({ min: 1, max: 2 }) })
+        .map((continueTakeover) => ({ continueTakeover })),
     },
     {
       weight: 1,

@@ -7,6 +7,7 @@ import { closeAtDisconnect } from "../mechanics/disconnecting.js";
 import { checkNode } from "../mechanics/fence.js";
 import { markDisconnected, moveSession, noteReturn } from "../mechanics/ownership.js";
 import { sessionResult } from "../mechanics/reply.js";
+import { settleSession } from "../mechanics/takeover.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
 
@@ -36,6 +37,7 @@ export function connectSession(tx: Tx, command: v1.IConnectSession): v1.ICommand
   const incarnation = command.nodeIncarnation ?? 0;
   const refused = checkNode(tx, node, incarnation);
   if (refused !== null) return failed(refused);
+  settleSession(tx, session);
   if (r.frozenBy !== "")
     return fail(ErrorCode.FROZEN, `session ${r.id} is being transferred (operation ${r.frozenBy})`, {
       owner: tx.store.address(r.owner),

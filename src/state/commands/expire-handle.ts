@@ -3,6 +3,7 @@ import { v1 } from "../../wire/index.js";
 import { idOf, shortHex } from "../ids.js";
 import { closeHandle } from "../mechanics/closing.js";
 import { mutant } from "../mutants.js";
+import { settleSession } from "../mechanics/takeover.js";
 import { fail, type Tx } from "../tx.js";
 
 /**
@@ -14,6 +15,7 @@ export function expireHandle(tx: Tx, command: v1.IExpireHandle): v1.ICommandResu
   const handle = tx.store.handles.byId.get(id);
   if (handle === undefined || handle.state !== v1.HandleState.HANDLE_OPEN)
     return fail(ErrorCode.UNKNOWN_HANDLE, `handle ${shortHex(id)} is not open`);
+  settleSession(tx, handle.session);
   const deadline = handle.deadlineMs();
   const same = handle.connection === (command.connection ?? 0) && deadline === (command.deadlineMs ?? 0);
   if ((handle.isConnected || !same) && !mutant.expireWithoutIncarnation)

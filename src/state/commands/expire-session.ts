@@ -4,6 +4,7 @@ import { EventKind } from "../events.js";
 import { endSession } from "../mechanics/closing.js";
 import { noteReturn } from "../mechanics/ownership.js";
 import { mutant } from "../mutants.js";
+import { settleSession } from "../mechanics/takeover.js";
 import { fail, type Tx } from "../tx.js";
 
 /**
@@ -14,6 +15,7 @@ export function expireSession(tx: Tx, command: v1.IExpireSession): v1.ICommandRe
   const session = tx.store.sessions.byId.get(command.sessionId ?? 0);
   if (session === undefined)
     return fail(ErrorCode.UNKNOWN_SESSION, `session ${command.sessionId ?? 0} is unknown`);
+  settleSession(tx, session);
   const r = session.r;
   const same = r.connection === (command.connection ?? 0) && r.epoch === (command.epoch ?? 0);
   if ((r.connected || !same) && !mutant.expireWithoutIncarnation)

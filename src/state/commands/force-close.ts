@@ -2,6 +2,7 @@ import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import { idOf, shortHex } from "../ids.js";
 import { closeHandle } from "../mechanics/closing.js";
+import { settleSession } from "../mechanics/takeover.js";
 import { fail, type Tx } from "../tx.js";
 import { firstProblem, labelProblem } from "../validate.js";
 
@@ -17,6 +18,8 @@ export function forceClose(tx: Tx, command: v1.IForceClose): v1.ICommandResult {
   if (handle === undefined) return fail(ErrorCode.UNKNOWN_HANDLE, `no handle ${shortHex(id)} is known`);
   if (!handle.isInPlace || (!handle.isOpen && handle.pendingId === 0))
     return fail(ErrorCode.NO_CHANGE, `handle ${shortHex(id)} is not open`);
+  settleSession(tx, handle.session);
+  if (!handle.isInPlace) return fail(ErrorCode.NO_CHANGE, `handle ${shortHex(id)} ended with its server`);
   const running = tx.store.effects.ofHandle(handle.id)[0];
   if (running !== undefined)
     return fail(ErrorCode.NOT_READY, `effect ${running.r.id} of the handle is under way`, {

@@ -8,6 +8,7 @@ import { noteItem } from "../mechanics/operations.js";
 import { awaitClients, moveSession } from "../mechanics/ownership.js";
 import { sessionResult } from "../mechanics/reply.js";
 import { splitOff } from "../mechanics/splitting.js";
+import { settleSession } from "../mechanics/takeover.js";
 import { thaw } from "../mechanics/thawing.js";
 import type { NodeRow } from "../tables/records.js";
 import { SessionRow } from "../tables/sessions.js";
@@ -52,6 +53,7 @@ function sessionFor(tx: Tx, command: v1.IMoveSession): SessionRow | v1.IErrorDet
   if (!command.forced) return checkFence(tx, command.fence, { whileFrozen: true });
   const fence = command.fence;
   const session = tx.store.sessions.byId.get(fence?.sessionId ?? 0);
+  if (session !== undefined) settleSession(tx, session);
   const owner = { node: session?.r.owner ?? "", nodeIncarnation: session?.r.ownerIncarnation ?? 0 };
   return checkFence(tx, { ...fence, ...owner }, { whileFrozen: true, whileTakenOver: true });
 }

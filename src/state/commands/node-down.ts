@@ -2,15 +2,22 @@ import { ErrorCode } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
 import { countMove, handEffectsOver } from "./move-session.js";
-import { awaitClients, beginFailover, moveSession, reownAll } from "../mechanics/ownership.js";
+import {
+  awaitClients,
+  beginFailover,
+  moveSession,
+  reownRest,
+  reownSessions,
+} from "../mechanics/ownership.js";
 import { noteItem } from "../mechanics/operations.js";
+import { beginTakeover, nextSessions, takeoverSlice } from "../mechanics/takeover.js";
 import type { NodeRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
 
 /**
- * An incarnation of a file node is dead for good. Everything that it owned gets a new owner in this one entry; its own
- * commands are refused from here on.
+ * An incarnation of a file node is dead for good. What it owned gets new owners in this entry, of very many sessions the
+ * first ones; its own commands are refused from here on, those that name a session that still waits included.
  */
 export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
   const name = command.node ?? "";
@@ -32,13 +39,12 @@ export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
     nodeRecord: { ...node.r },
   });
   moveForced(tx, name, command);
-  const sessions = [...tx.store.sessions.ofOwner(name)];
-  const moved = reownAll(tx, node, null, `${name} is down`);
+  const first = nextSessions(tx, node, takeoverSlice.sessions);
+  const moved = reownSessions(tx, node, null, `${name} is down`, first);
   const failover = beginFailover(tx, {
     kind: "failover",
     cause: command.cause ?? "",
     from: name,
-    to: [...moved.to].sort(),
     sessions: moved.sessions,
     handles: moved.handles,
     detectUs: command.detectUs ?? 0,
@@ -48,11 +54,12 @@ export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
     wallTime: command.wallTime ?? "",
     reason: command.fenceConfirmed ?? "",
   });
-  awaitClients(
-    tx,
-    failover,
-    sessions.filter((session) => session.r.owner !== name),
-  );
+  // Those that nobody could take are not waited for: whoever registers next adopts them.
+  if (tx.store.sessions.ofOwner(name).size > moved.stranded) beginTakeover(tx, node, failover);
+  else node.waiting = null;
+  reownRest(tx, node, null, moved);
+  failover.r.to = [...moved.to].sort();
+  awaitClients(tx, failover, moved.rows);
   tx.emit(EventKind.failover, "", `${moved.sessions} sessions of ${name} have new owners`, {
     failover: { ...failover.r },
   });

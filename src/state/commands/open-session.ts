@@ -9,6 +9,7 @@ import { checkNode } from "../mechanics/fence.js";
 import { markDisconnected, noteReturn } from "../mechanics/ownership.js";
 import { finishPending } from "../mechanics/parking.js";
 import { sessionResult } from "../mechanics/reply.js";
+import { settleSession } from "../mechanics/takeover.js";
 import { sessionRecord, SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
 import { firstProblem, guidProblem, labelProblem } from "../validate.js";
@@ -91,6 +92,7 @@ function replacePrevious(tx: Tx, session: SessionRow, previousId: number): void 
   // With those that its handles moved into.
   for (const derived of [...tx.store.sessions.ofClient(session.client)].sort((a, b) => a.r.id - b.r.id))
     if (derived.r.derivedFrom === previousId) replacePrevious(tx, session, derived.r.id);
+  settleSession(tx, previous);
   markDisconnected(tx, previous);
   closeAtDisconnect(tx, previous);
   for (const pending of tx.store.pending.ofSession(previous.r.id))

@@ -8,6 +8,7 @@ import { openResult } from "../mechanics/opening.js";
 import { onceOnly } from "../mechanics/reply-cache.js";
 import { resumeHandle } from "../mechanics/resuming.js";
 import { leftBySplit, movedTo } from "../mechanics/splitting.js";
+import { settleSession } from "../mechanics/takeover.js";
 import { LeaseBit } from "../rules/lease-state.js";
 import type { HandleRow } from "../tables/handles.js";
 import { SessionRow } from "../tables/sessions.js";
@@ -32,6 +33,7 @@ export function reconnectHandle(tx: Tx, command: v1.IReconnectHandle): v1.IComma
 function reconnect(tx: Tx, session: SessionRow, command: v1.IReconnectHandle): v1.ICommandResult {
   const handle = find(tx, command);
   if (handle === null) return notFound("no such handle");
+  settleSession(tx, handle.session);
   if (handle.state === v1.HandleState.HANDLE_PENDING)
     return fail(ErrorCode.FILE_NOT_AVAILABLE, "the create of this handle is still under way", {
       retryAfterMs: 200,

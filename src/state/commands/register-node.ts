@@ -3,6 +3,7 @@ import { v1 } from "../../wire/index.js";
 import { limits } from "../../wire/limits.js";
 import { EventKind } from "../events.js";
 import { awaitClients, beginFailover, type Moved, reownAll } from "../mechanics/ownership.js";
+import { endTakeover } from "../mechanics/takeover.js";
 import { NodeRow, nodeRecord } from "../tables/records.js";
 import { fail, type Tx } from "../tx.js";
 import { firstProblem, labelProblem, type Problem } from "../validate.js";
@@ -51,6 +52,7 @@ function registerNew(tx: Tx, given: v1.INodeRecord): v1.ICommandResult {
   row.r.cordoned = false;
   row.r.draining = false;
   row.r.reason = "";
+  row.r.takeoverId = 0;
   nodes.set(row.r.name, row);
   nodeUp(tx, row);
   return adopt(tx, row);
@@ -71,6 +73,7 @@ function registerAgain(tx: Tx, node: NodeRow, given: v1.INodeRecord): v1.IComman
 
 function registerSuccessor(tx: Tx, node: NodeRow, given: v1.INodeRecord): v1.ICommandResult {
   const wasUp = node.up;
+  endTakeover(tx, node);
   update(node, given);
   node.r.incarnation = given.incarnation ?? 0;
   nodeUp(tx, node);
@@ -104,7 +107,8 @@ function nodeUp(tx: Tx, node: NodeRow): void {
 /** Takes over what dead nodes still own because nobody was left when they died. */
 function adopt(tx: Tx, node: NodeRow): v1.ICommandResult {
   for (const other of [...tx.store.nodes.values()].sort((a, b) => (a.r.name < b.r.name ? -1 : 1))) {
-    if (other.up || other === node) continue;
+    // What is being taken over in slices sees the new node at the next of them.
+    if (other.up || other === node || other.r.takeoverId !== 0) continue;
     const sessions = node.r.foreign ? 0 : tx.store.sessions.ofOwner(other.r.name).size;
     const effects = node.r.foreign ? 0 : tx.store.effects.ofOwner(other.r.name).length;
     if (sessions + effects + tx.store.keys.ofOwner(other.r.name).size === 0) continue;

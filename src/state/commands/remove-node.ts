@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
+import { endTakeover } from "../mechanics/takeover.js";
 import { fail, type Tx } from "../tx.js";
 
 /** Forgets a file node that is down and owns nothing. Its name may come back with any incarnation then. */
@@ -16,6 +17,7 @@ export function removeNode(tx: Tx, command: v1.IRemoveNode): v1.ICommandResult {
     tx.store.effects.ofOwner(name).length;
   if (owned > 0)
     return fail(ErrorCode.PRECONDITION_FAILED, `node ${name} still owns ${owned} sessions, keys or effects`);
+  endTakeover(tx, node);
   tx.store.nodes.delete(name);
   tx.store.drop(node);
   tx.emit(EventKind.nodeLeft, "", `node ${name} was removed`);

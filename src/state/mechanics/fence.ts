@@ -5,6 +5,7 @@ import { mutant } from "../mutants.js";
 import type { HandleRow } from "../tables/handles.js";
 import { SessionRow } from "../tables/sessions.js";
 import type { Tx } from "../tx.js";
+import { settleSession } from "./takeover.js";
 
 /** What a session must be like for a command. */
 export interface FenceOptions {
@@ -29,6 +30,7 @@ export function checkFence(
     return errorDetail(ErrorCode.UNKNOWN_SESSION, `session ${id} is unknown, expired or closed`, {
       next: "open a new session",
     });
+  settleSession(tx, session);
   const r = session.r;
   if (r.replacedBy !== 0)
     return errorDetail(

@@ -16,7 +16,10 @@ export interface Moved {
   sessions: number;
   handles: number;
   keys: number;
+  /** Sessions that nobody could take. */
+  stranded: number;
   readonly to: Set<string>;
+  readonly rows: SessionRow[];
 }
 
 /**
@@ -91,37 +94,59 @@ export function markDisconnected(tx: Tx, session: SessionRow): void {
 }
 
 /**
- * Re-owns everything of an incarnation in one entry: sessions one by one, handles not at all. Survivors are chosen by a
+ * Re-owns everything of an incarnation at once: sessions one by one, handles not at all. Survivors are chosen by a
  * rule that every member computes alike. `heir`: everything goes to this node (it is the same one, started again).
  */
 export function reownAll(tx: Tx, node: NodeRow, heir: NodeRow | null, why: string): Moved {
-  const moved: Moved = { sessions: 0, handles: 0, keys: 0, to: new Set() };
-  const name = node.r.name;
-  const candidates = heir === null ? sessionCandidates(tx, name) : [];
-  for (const session of [...tx.store.sessions.ofOwner(name)].sort((a, b) => a.r.id - b.r.id)) {
+  const sessions = [...tx.store.sessions.ofOwner(node.r.name)].sort((a, b) => a.r.id - b.r.id);
+  const moved = reownSessions(tx, node, heir, why, sessions);
+  reownRest(tx, node, heir, moved);
+  return moved;
+}
+
+/** What of an incarnation is no session: keys, effects, and the answers that others wait for. */
+export function reownRest(tx: Tx, node: NodeRow, heir: NodeRow | null, moved: Moved): void {
+  moved.keys = reownKeys(tx, node, heir, moved.to);
+  reownEffects(tx, node, heir);
+  nodeGone(tx, node.r.name, heir === null ? node.r.incarnation : heir.r.incarnation - 1);
+}
+
+/** Gives these sessions of the node to `heir`, or each to the node that the rule says. */
+export function reownSessions(
+  tx: Tx,
+  node: NodeRow,
+  heir: NodeRow | null,
+  why: string,
+  sessions: readonly SessionRow[],
+): Moved {
+  const moved: Moved = { sessions: 0, handles: 0, keys: 0, stranded: 0, to: new Set(), rows: [] };
+  const candidates = heir === null ? sessionCandidates(tx, node.r.name) : [];
+  for (const session of sessions) {
     if (session.r.ownerIncarnation === heir?.r.incarnation) continue;
     const target = heir ?? placeNumber(candidates, session.r.id);
     if (target === null) {
+      moved.stranded++;
       markDisconnected(tx, session);
       continue;
     }
     moved.sessions++;
     moved.handles += session.liveHandles;
     moved.to.add(target.r.name);
+    moved.rows.push(session);
     moveSession(tx, session, target.r.name, target.r.incarnation, why);
   }
-  moved.keys = reownKeys(tx, node, heir, moved.to);
-  reownEffects(tx, name, heir, candidates);
-  nodeGone(tx, name, heir === null ? node.r.incarnation : heir.r.incarnation - 1);
   return moved;
 }
 
 type Candidates = ReturnType<typeof sessionCandidates>;
 
 /** Whoever owns the session resolves its effects; what belongs to no session goes to somebody who is up. */
-function reownEffects(tx: Tx, name: string, heir: NodeRow | null, candidates: Candidates): void {
+export function reownEffects(tx: Tx, node: NodeRow, heir: NodeRow | null): void {
   if (mutant.effectNotHandedOver) return;
+  const name = node.r.name;
+  const candidates = heir === null ? sessionCandidates(tx, name) : [];
   for (const effect of tx.store.effects.ofOwner(name)) {
+    if (node.r.takeoverId !== 0 && sessionWaits(tx, effect.r, name)) continue;
     const target = heir ?? effectHeir(tx, effect.r, name, candidates);
     if (target === null || !target.up) continue;
     if (effect.r.owner === target.r.name && effect.r.ownerIncarnation === target.r.incarnation) continue;
@@ -130,6 +155,11 @@ function reownEffects(tx: Tx, name: string, heir: NodeRow | null, candidates: Ca
     tx.store.touch(effect);
     tellOwner(tx, effect);
   }
+}
+
+/** Its session has not moved yet: the effect goes where the session will go. */
+function sessionWaits(tx: Tx, effect: v1.IEffectRecord, from: string): boolean {
+  return tx.store.sessions.byId.get(effect.sessionId ?? 0)?.r.owner === from;
 }
 
 function effectHeir(tx: Tx, effect: v1.IEffectRecord, from: string, candidates: Candidates): NodeRow | null {

@@ -2,6 +2,7 @@ import { v1 } from "../../wire/index.js";
 import { Kind, numberKey, textKey } from "../keys.js";
 import { type Full, maker } from "../record.js";
 import { Row } from "../row.js";
+import type { SessionRow } from "./sessions.js";
 
 /** Record makers and types of the tables that are small or rarely touched. */
 export type ClusterRecord = Full<v1.IClusterRecord>;
@@ -50,6 +51,9 @@ export class MemberRow extends Row {
 
 /** A file node. */
 export class NodeRow extends Row {
+  /** While its takeover is under way: its sessions by id, and how far it came. Derived; null: not known. */
+  waiting: { readonly rows: readonly SessionRow[]; at: number } | null = null;
+
   constructor(readonly r: NodeRecord) {
     super();
   }

@@ -26,8 +26,10 @@ describe("large map", () => {
     assert.equal(map.get("never"), undefined);
     assert.equal(map.has("never"), false);
     assert.equal(map.delete("never"), false);
-    assert.deepEqual([...map.entries()].sort(), [...model].sort());
-    assert.deepEqual([...map.values()].sort(), [...model.values()].sort());
+    const byKey = ([a]: [string, number], [b]: [string, number]) => (a < b ? -1 : 1);
+    assert.deepEqual([...map.entries()].sort(byKey), [...model].sort(byKey));
+    const byValue = (a: number, b: number) => a - b;
+    assert.deepEqual([...map.values()].sort(byValue), [...model.values()].sort(byValue));
     for (const key of model.keys()) assert(map.delete(key));
     assert.equal(map.size, 0);
     assert.deepEqual([...map.entries()], []);
