@@ -213,7 +213,7 @@ export function checkConfig(raw: unknown, folder: string): NodeConfig {
   if (!config.roles.includes("coordinator")) {
     refuse(
       "configuration: roles has no coordinator: a node that only serves files cannot be started by this version",
-      "set roles: [coordinator, file-node], or [coordinator]",
+      "set roles: [coordinator, file-node], and let it join as a learner: holdfast members add, without promote",
     );
   }
   if (member === undefined) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
+import { connect } from "../../src/client/index.js";
 import { TestCluster, until } from "./cluster.js";
 
 interface NodeYaml {
@@ -74,6 +75,15 @@ describe("membership of real processes", function () {
     assert.equal(added.code, 0, added.stderr);
     assert.match((await cluster.cli("members", "promote", "n4")).stderr, /lacks most of the log/);
     cluster.startNode("n4");
+    // Without a vote it serves files already: what a host is that shall only do that.
+    await cluster.untilReady(["n4"]);
+    assert.deepEqual(await voters(), ["n1", "n2"]);
+    const session = await connect({ nodes: [n4.grpc], deadlineMs: 20_000 });
+    assert.equal(session.owner, "n4");
+    const handle = await session.open("demo:/by-a-learner", { disposition: "create" });
+    await handle.write(0, new TextEncoder().encode("served"));
+    assert.equal(new TextDecoder().decode(await handle.read(0, 16)), "served");
+    await session.close();
     await until("n4 has caught up and is promoted", 30_000, async () => {
       return (await cluster.cli("members", "promote", "n4")).code === 0;
     });
