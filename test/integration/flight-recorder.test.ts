@@ -40,6 +40,40 @@ const FLOOR_MS = 5;
 const STARVED_MS = 100;
 const MOVES = 5;
 const MOVES_TRIED_MAX = 20;
+/** Of the moves that were not starved: half a slack is 2.5 ms there, which somebody is held for in nearly every second. */
+const MOVES_DISTURBED_MAX = 3;
+
+/**
+ * A starved process holds back what it would have said, and no two clocks are comparable then: of a run in which somebody
+ * was held for more than half of the slack, a disagreement proves nothing, and the run is made again. One that agrees
+ * counts either way, and one that disagrees undisturbed fails at once; so does a record that never agrees.
+ */
+const DISTURBED_SHARE = 0.5;
+const TRIES_MAX = 4;
+
+/** The longest time for which this process was not run, since it was last asked. */
+class Held {
+  #lastMs = performance.now();
+  #longestMs = 0;
+  readonly #timer = setInterval(() => this.#look(), 5);
+
+  take(): number {
+    this.#look();
+    const longestMs = this.#longestMs;
+    this.#longestMs = 0;
+    return longestMs;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #look(): void {
+    const nowMs = performance.now();
+    this.#longestMs = Math.max(this.#longestMs, nowMs - this.#lastMs - 5);
+    this.#lastMs = nowMs;
+  }
+}
 
 /** A client that writes without a pause, and the time between the two answers around the latest change of its owner. */
 class Busy {
@@ -83,6 +117,15 @@ class Busy {
   }
 }
 
+/** A failover with its record, and what this process saw of it. */
+interface Recorded {
+  readonly row: Row;
+  readonly gapMs: number;
+  readonly from: string;
+  /** Longest time for which this process, or a node that answers, was not run in the meantime. */
+  readonly heldMs: number;
+}
+
 describe("flight recorder: the phases add up to what a client saw", function () {
   this.timeout(120_000);
   // Each case begins where the one before has left the cluster.
@@ -91,6 +134,7 @@ describe("flight recorder: the phases add up to what a client saw", function () 
   let session: Session;
   let handle: Handle;
   let busy: Busy;
+  const held = new Held();
 
   before(async () => {
     cluster = await TestCluster.start();
@@ -100,6 +144,7 @@ describe("flight recorder: the phases add up to what a client saw", function () 
     await busy.twoMore();
   });
   after(async () => {
+    held.stop();
     await busy?.stop().catch(() => undefined);
     await session?.close({ deadlineMs: 2_000 });
     await cluster?.destroy();
@@ -109,19 +154,22 @@ describe("flight recorder: the phases add up to what a client saw", function () 
   const others = () => cluster.nodes.map((node) => node.name).filter((name) => name !== session.owner);
 
   /** Does the harm, and answers the record of it with the gap that this process measured. */
-  async function recorded(
-    harm: () => Promise<void> | void,
-  ): Promise<{ row: Row; gapMs: number; from: string }> {
+  async function recorded(harm: () => Promise<void> | void): Promise<Recorded> {
     await busy.twoMore();
     const known = new Set((await failovers()).map((row) => row.id));
     const { owner: from, epoch } = session;
     // Right after an answer: what the client had waited before the harm is no part of the failover.
     await busy.answer();
     busy.gapMs = 0;
+    held.take();
     await harm();
     await until("the session has moved", 20_000, () => session.epoch > epoch && session.state === "ready");
     await busy.twoMore();
     const { gapMs } = busy;
+    const heldMs = Math.max(
+      held.take(),
+      ...(await Promise.all(cluster.nodes.map(({ http }) => heldAt(http)))),
+    );
     const row = await until("the record is complete", 10_000, async () => {
       const fresh = (await failovers()).filter((each) => !known.has(each.id));
       const complete = fresh.find(
@@ -131,7 +179,35 @@ describe("flight recorder: the phases add up to what a client saw", function () 
       if (complete === undefined) throw new Error(JSON.stringify(fresh));
       return complete;
     });
-    return { row, gapMs, from };
+    return { row, gapMs, from, heldMs };
+  }
+
+  /** Longest delay of a node's event loop in the last seconds; none where it does not answer. */
+  async function heldAt(http: string): Promise<number> {
+    try {
+      const text = await (
+        await fetch(`http://${http}/metrics`, { signal: AbortSignal.timeout(1_000) })
+      ).text();
+      return Number(/^holdfast_event_loop_delay_max_ms ([\d.]+)$/m.exec(text)?.[1] ?? 0);
+    } catch {
+      return 0;
+    }
+  }
+
+  /** Does it until record and client agree; again only where somebody was held. Answers the run that agreed. */
+  async function agreeing(attempt: () => Promise<Recorded>): Promise<Recorded> {
+    for (let tries = 1; ; tries++) {
+      const run = await attempt();
+      try {
+        agrees(run.row, run.gapMs);
+        return run;
+      } catch (disagreement) {
+        const slackMs = Math.max(FLOOR_MS, run.gapMs * SHARE);
+        if (run.heldMs <= slackMs * DISTURBED_SHARE || tries === TRIES_MAX) throw disagreement;
+        console.error(`      (held for ${run.heldMs.toFixed(0)} ms in a run that did not agree: once more)`);
+        await restart(run.from);
+      }
+    }
   }
 
   function agrees(row: Row, gapMs: number): void {
@@ -157,80 +233,94 @@ describe("flight recorder: the phases add up to what a client saw", function () 
   }
 
   it("kill -9 of the owner", async () => {
-    await leadBy(others()[0] ?? "");
-    const { row, gapMs, from } = await recorded(() => cluster.signal(session.owner, "SIGKILL"));
-    agrees(row, gapMs);
+    const { row, from } = await agreeing(async () => {
+      await leadBy(others()[0] ?? "");
+      return recorded(() => cluster.signal(session.owner, "SIGKILL"));
+    });
     assert.deepEqual([row.kind, row.from, row.electMs], ["failover", from, 0]);
     assert.ok(row.detectMs > 500 && row.fenceMs >= 100 && row.fenceMs < 300, JSON.stringify(row));
     await restart(from);
   });
 
   it("kill -9 of the owner that leads: the election is part of it", async () => {
-    await leadBy(session.owner);
-    const { row, gapMs, from } = await recorded(async () => {
-      // A starved machine elects without cause: what dies has to be the leader at that moment.
-      await until("the owner leads", 10_000, async () => {
-        if ((await cluster.leader()) === session.owner) return true;
-        await leadBy(session.owner);
-        return false;
+    const { row, from } = await agreeing(async () => {
+      await leadBy(session.owner);
+      return recorded(async () => {
+        // A starved machine elects without cause: what dies has to be the leader at that moment.
+        await until("the owner leads", 10_000, async () => {
+          if ((await cluster.leader()) === session.owner) return true;
+          await leadBy(session.owner);
+          return false;
+        });
+        await busy.answer();
+        busy.gapMs = 0;
+        cluster.signal(session.owner, "SIGKILL");
       });
-      await busy.answer();
-      busy.gapMs = 0;
-      cluster.signal(session.owner, "SIGKILL");
     });
-    agrees(row, gapMs);
     assert.ok(row.electMs > 0, JSON.stringify(row));
     await restart(from);
   });
 
   it("a stopped owner, which nobody sees die", async () => {
-    await leadBy(others()[0] ?? "");
-    const { row, gapMs, from } = await recorded(() => cluster.signal(session.owner, "SIGSTOP"));
-    agrees(row, gapMs);
+    const { from } = await agreeing(async () => {
+      await leadBy(others()[0] ?? "");
+      return recorded(() => cluster.signal(session.owner, "SIGSTOP"));
+    });
     await restart(from);
   });
 
   it("planned transfers", async () => {
     let agreed = 0;
+    let disturbed = 0;
     for (let i = 0; agreed < MOVES; i++) {
-      assert.ok(i < MOVES_TRIED_MAX, `only ${agreed} of ${i} moves took less than ${STARVED_MS} ms`);
+      assert.ok(i < MOVES_TRIED_MAX, `only ${agreed} of ${i} moves were undisturbed`);
       const to = others()[i % 2] ?? "";
-      const { row, gapMs } = await recorded(async () => {
+      const { row, gapMs, heldMs } = await recorded(async () => {
         const result = await cluster.cli("transfer", "--session", String(session.id), "--to", to);
         assert.equal(result.code, 0, result.stderr);
       });
       assert.deepEqual([row.kind, row.detectMs, row.electMs, row.to], ["transfer", 0, 0, [to]]);
-      if (gapMs > STARVED_MS) continue;
-      agrees(row, gapMs);
-      agreed += 1;
+      try {
+        agrees(row, gapMs);
+        agreed += 1;
+      } catch (disagreement) {
+        const slackMs = Math.max(FLOOR_MS, gapMs * SHARE);
+        if (gapMs > STARVED_MS) continue;
+        if (heldMs <= slackMs * DISTURBED_SHARE || ++disturbed > MOVES_DISTURBED_MAX) throw disagreement;
+      }
     }
   });
 
   it("a forced transfer away from an owner that does not answer goes where the operator said", async () => {
-    const to = others()[1] ?? "";
-    await leadBy(others()[0] ?? "");
-    // The operation carries its id: the stopped node is asked first, and the next one when it does not answer.
-    const endpoints = [session.owner, to].map((name) => cluster.node(name).grpc);
-    const { row, gapMs, from } = await recorded(async () => {
-      cluster.signal(session.owner, "SIGSTOP");
-      // As the command line asks, without the start of a process: on a busy machine that alone takes a lease.
-      const request = { sessionId: Number(session.id), to, force: true, reason: "it hangs" };
-      const named = { ...request, operationId: "op-forced" };
-      const begun = await askInTurn(endpoints, "Transfer", named, 10_000, REPEAT_AFTER_MS);
-      assert.equal(begun.id, "op-forced");
+    let operations = 0;
+    let to = "";
+    const { row, from } = await agreeing(async () => {
+      to = others()[1] ?? "";
+      await leadBy(others()[0] ?? "");
+      // The operation carries its id: the stopped node is asked first, and the next one when it does not answer.
+      const endpoints = [session.owner, to].map((name) => cluster.node(name).grpc);
+      const operationId = `op-forced-${++operations}`;
+      return recorded(async () => {
+        cluster.signal(session.owner, "SIGSTOP");
+        // As the command line asks, without the start of a process: on a busy machine that alone takes a lease.
+        const request = { sessionId: Number(session.id), to, force: true, reason: "it hangs" };
+        const named = { ...request, operationId };
+        const begun = await askInTurn(endpoints, "Transfer", named, 10_000, REPEAT_AFTER_MS);
+        assert.equal(begun.id, operationId);
+      });
     });
-    agrees(row, gapMs);
     assert.deepEqual([row.kind, row.from, row.to, session.owner], ["forced", from, [to], to]);
     await restart(from);
   });
 
   it("an owner that is back before its lease ran out", async () => {
-    const { row, gapMs } = await recorded(async () => {
-      const owner = session.owner;
-      await cluster.kill(owner);
-      cluster.startNode(owner);
-    });
-    agrees(row, gapMs);
+    await agreeing(() =>
+      recorded(async () => {
+        const owner = session.owner;
+        await cluster.kill(owner);
+        cluster.startNode(owner);
+      }),
+    );
   });
 
   it("survives the restart of every node, and is told in words", async () => {
