@@ -384,6 +384,7 @@ export class ClusterWorld implements ClusterParts {
   private async quiesce(): Promise<void> {
     for (const client of this.clients) client.stopped = true;
     let applied = "nothing";
+    let running: string[] = [];
     const deadline = this.sim.nowUs + CLUSTER_BOUND_US;
     while (this.sim.nowUs < deadline) {
       await this.advance(this.sim.nowUs + 500_000);
@@ -392,15 +393,17 @@ export class ClusterWorld implements ClusterParts {
       const members = this.membersOf(leader);
       applied = members.map(({ replica }) => replica?.appliedIndex ?? -1).join();
       const agreed = members.every(({ replica }) => replica?.appliedIndex === leader.appliedIndex);
-      if (agreed && this.damage.settled) {
+      running = this.operator.running(leader);
+      if (agreed && this.damage.settled && running.length === 0) {
         this.sim.tally.situation("nodes agree after the faults");
-        this.operator.checkEnded(leader);
+        this.operator.countEnded(leader);
         const full = members.find(({ guard }) => guard?.full);
         if (full !== undefined) throw new Violation("liveness", `${full.name} still holds its disk for full`);
         return;
       }
     }
     const lost = this.damage.settled ? "" : "; a lost disk was not replaced";
+    if (running.length > 0) throw new Violation("liveness", `${running.join(", ")} at the end`);
     throw new Violation("liveness", `the nodes have applied ${applied} and do not agree${lost}`);
   }
 
