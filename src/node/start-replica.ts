@@ -86,7 +86,7 @@ export async function startReplica(
     },
     createStateMachine,
     diskLow,
-    onFatal: (reason, exitCode) => fatal(replicaExit(reason, exitCode)),
+    onFatal: (reason, exitCode, next) => fatal(replicaExit(reason, exitCode, next)),
   }).catch((thrown: unknown) => {
     throw loadExit(config.data, thrown);
   });

@@ -1,5 +1,5 @@
 import { isDamage } from "../storage/index.js";
-import { HoldfastError } from "../wire/errors.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 
 /** The exit code and the one line for a database that cannot be opened. */
@@ -20,11 +20,16 @@ export function storageExit(folder: string, thrown: unknown): Error {
 
 /**
  * The same for what is thrown while an opened database is loaded: log and state are read there, so most damage shows
- * only then. It is as final as damage at opening, where a start again would be of no use.
+ * only then. It is as final as damage at opening, where a start again would be of no use; so is state of a newer version.
  */
 export function loadExit(folder: string, thrown: unknown): Error {
-  if (isDamage(thrown)) return storageExit(folder, thrown);
+  if (isDamage(thrown) || isNewer(thrown)) return storageExit(folder, thrown);
   return thrown instanceof Error ? thrown : new Error(String(thrown));
+}
+
+// What a newer program wrote stays unreadable, however often this one is started.
+function isNewer(thrown: unknown): boolean {
+  return thrown instanceof HoldfastError && thrown.code === ErrorCode.UNSUPPORTED_VERSION;
 }
 
 /** The peers know this member by another disk: it has forgotten its votes and may not take part under its old identity. */
@@ -38,10 +43,10 @@ export function refusedExit(name: string, folder: string, refusal: HoldfastError
 }
 
 /** A running replica that cannot go on, by the code that it ended with. */
-export function replicaExit(reason: string, exitCode: number): NodeExitError {
-  const next: Readonly<Record<number, string>> = {
+export function replicaExit(reason: string, exitCode: number, next?: string): NodeExitError {
+  const usual: Readonly<Record<number, string>> = {
     [NODE_EXIT.diskFailed]: "look at the disk, then start the node again",
     [NODE_EXIT.dataDamaged]: "move the data folder away, remove the member and add another one",
   };
-  return new NodeExitError(exitCode, reason, next[exitCode] ?? "see the log in the data folder");
+  return new NodeExitError(exitCode, reason, next ?? usual[exitCode] ?? "see the log in the data folder");
 }

@@ -20,8 +20,11 @@ export interface ReplicaDeps {
   readonly createStateMachine: () => StateMachine;
   /** True while the disk is nearly full: only what frees space is then accepted. Cached, cheap, clears by itself. */
   readonly diskLow: () => boolean;
-  /** The member cannot go on: its disk failed, or holds damaged data. The node must exit with this code. */
-  readonly onFatal: (reason: string, exitCode: number) => void;
+  /**
+   * The member cannot go on: its disk failed, holds damaged data, or the log or state is of a newer version. The node must
+   * exit with this code; `next`: what to do then, where the code alone does not say it.
+   */
+  readonly onFatal: (reason: string, exitCode: number, next?: string) => void;
 }
 
 /** What `createReplica` has restored from the disk. */

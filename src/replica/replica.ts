@@ -187,7 +187,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       sender: () => this.sender,
       role: () => this.role,
       roleChanged: (change) => this.roleChanged(change),
-      apply: (entry) => applyEntry(this, entry),
+      apply: (entry) => this.apply(entry),
       stopped: () => this.dead !== null,
       fail: (error) => this.fail(error),
     });
@@ -437,8 +437,25 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     return refusal === null ? this.leadership.change(change) : Promise.resolve(refusal);
   }
 
+  private apply(entry: Entry): void {
+    if (this.dead !== null) return;
+    const newer = applyEntry(this, entry);
+    if (newer !== null) this.outdated(newer);
+  }
+
+  /** Log or state were made by a newer version: to leave out what is not understood would part this member from the rest. */
+  private outdated(error: HoldfastError): void {
+    this.dead = `${this.config.name} is older than its cluster: ${error.message}`;
+    this.log.error({ error: error.message }, "this version is too old; this node stops");
+    this.ticker.stop();
+    this.settleAll(errorDetail(ErrorCode.UNSUPPORTED_VERSION, this.dead));
+    this.deps.onFatal(this.dead, EXIT_DATA_DAMAGED, error.extras.next);
+  }
+
   private fail(error: Error): void {
     if (this.dead !== null) return;
+    if (error instanceof HoldfastError && error.code === ErrorCode.UNSUPPORTED_VERSION)
+      return this.outdated(error);
     const damaged = isDamage(error);
     this.dead = `the disk of ${this.config.name} ${damaged ? "is damaged" : "failed"}: ${error.message}`;
     this.log.error({ error: error.message }, "the disk failed; this node stops");

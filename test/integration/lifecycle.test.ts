@@ -4,7 +4,11 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "no
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { NODE_EXIT } from "../../src/node/exit-codes.js";
+import { Kind } from "../../src/state/keys.js";
 import { openRocks } from "../../src/storage/index.js";
+import { stateKeyOf } from "../../src/storage/keys.js";
+import { seal, unseal } from "../../src/storage/records.js";
+import { v1 } from "../../src/wire/index.js";
 import { bin, ended, freePorts, run, TestCluster, until, type Ended } from "./cluster.js";
 
 /** A node that refuses to run says why in exactly one line, with the next step. */
@@ -28,6 +32,30 @@ async function flipOne(db: string, kind: number): Promise<Pair> {
   rotten[rotten.length - 1] = (rotten.at(-1) as number) ^ 4;
   await rewrite(db, [key, rotten]);
   return [key, Buffer.from(value)];
+}
+
+interface Versions {
+  readonly present: Pair;
+  readonly newer: Pair;
+}
+
+/** The cluster's record and the folder's identity, as they are and as the next version might write them. */
+async function makeNewer(db: string): Promise<{ readonly state: Versions; readonly identity: Versions }> {
+  const kv = await openRocks(db);
+  const all = await kv.iterate(Buffer.from([0x10]), Buffer.from([0x40])).next(100_000, 1e9);
+  await kv.close();
+  const [stateKey, state] = all.find(
+    ([key]) => key[0] === 0x30 && stateKeyOf(key)[0] === Kind.cluster,
+  ) as Pair;
+  const record = v1.ClusterRecord.decode(unseal(stateKeyOf(stateKey), state));
+  record.formatVersion = 2;
+  const newer = v1.ClusterRecord.encode(record).finish();
+  const [nameKey, name] = all.find(([key]) => Buffer.from(key).includes("identity")) as Pair;
+  const identity = unseal(nameKey, name).toString().replace('"formatVersion":1', '"formatVersion":2');
+  return {
+    state: { present: [stateKey, state], newer: [stateKey, seal(stateKeyOf(stateKey), newer)] },
+    identity: { present: [nameKey, name], newer: [nameKey, seal(nameKey, Buffer.from(identity))] },
+  };
 }
 
 async function rewrite(db: string, [key, value]: Pair): Promise<void> {
@@ -158,6 +186,30 @@ describe("a node process", () => {
       NODE_EXIT.dataDamaged,
       /is damaged: it holds .+ but no CURRENT/,
     );
+  });
+
+  it("refuses state and a data folder of a newer version, and runs again with what it knows", async () => {
+    cluster = await TestCluster.start(1);
+    const { data, config } = cluster.node("n1");
+    await cluster.kill("n1", "SIGTERM");
+    const db = join(data, "db");
+    const older = await makeNewer(db);
+    for (const [written, pattern] of [
+      [
+        older.state,
+        /n1: the state on disk has format version 2; this program knows 1\. Next: start a version of holdfast at/,
+      ],
+      [
+        older.identity,
+        /the data folder has format 2, this program knows formats up to 1\. Next: start it with the version that/,
+      ],
+    ] as const) {
+      await rewrite(db, written.newer);
+      oneLine(await run(["node", "--config", config]), NODE_EXIT.dataDamaged, pattern);
+      await rewrite(db, written.present);
+    }
+    cluster.startNode("n1");
+    await cluster.untilReady();
   });
 
   it("stops by itself when the parent that started it with a channel is gone", async () => {

@@ -16,6 +16,8 @@ export interface TestMember {
   replica: ReplicaNode | null;
   fatal: string | null;
   exitCode: number;
+  /** What the member said to do after it ended. */
+  next: string;
   diskLow: boolean;
 }
 
@@ -50,7 +52,7 @@ export class TestCluster {
 
   async add(id: number, confState: ConfState, at = 0): Promise<TestMember> {
     const kv = new MemoryKv(this.world);
-    const member: TestMember = { id, kv, replica: null, fatal: null, exitCode: 0, diskLow: false };
+    const member: TestMember = { id, kv, replica: null, fatal: null, exitCode: 0, next: "", diskLow: false };
     this.members.set(id, member);
     const opening = NodeStorage.open(kv, this.world.runtime(id));
     const storage = await this.world.settled(opening);
@@ -72,8 +74,9 @@ export class TestCluster {
       createTransport: (events) => this.network.join(id, events),
       createStateMachine: this.machine,
       diskLow: () => member.diskLow,
-      onFatal: (reason, exitCode) => {
+      onFatal: (reason, exitCode, next) => {
         member.fatal = reason;
+        member.next = next ?? "";
         member.exitCode = exitCode;
         this.network.leave(id);
       },

@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { NODE_EXIT } from "../../src/node/exit-codes.js";
+import { encodeLogRecord } from "../../src/replica/log-record.js";
+import { ErrorCode, HoldfastError } from "../../src/wire/errors.js";
 import { conf, memberRecord, storeKey, TestCluster, versionOf } from "./cluster.js";
+import { keyMachine } from "./key-machine.js";
 
 const SEED = Number(process.env["SEED"] ?? 1);
 const TINY = { compactEntries: 20, compactKeepEntries: 5, snapshotChunkBytes: 300, stateWriteIntervalMs: 0 };
@@ -66,6 +69,58 @@ describe("replica, snapshots and compaction", () => {
     assert.notEqual(next.raftId, leader);
     await cluster.world.until("caught up", () => versionOf(cluster.replica(follower), "k0") === 10);
   });
+
+  it("stops a member for which a snapshot is too new, with what to do", async () => {
+    let tooNew = false;
+    const machine = () => {
+      const made = keyMachine();
+      const load = made.load.bind(made);
+      made.load = (records) => {
+        if (tooNew)
+          throw new HoldfastError(ErrorCode.UNSUPPORTED_VERSION, "the state on disk has format version 2", {
+            next: "start a newer version",
+          });
+        load(records);
+      };
+      return made;
+    };
+    const cluster = await TestCluster.of(3, SEED, TINY, machine);
+    const follower = cluster.follower().raftId;
+    for (const id of [1, 2, 3]) if (id !== follower) cluster.network.cut(follower, id);
+    await write(cluster, 100);
+    tooNew = true;
+    cluster.network.heal();
+    const member = cluster.member(follower);
+    await cluster.world.until("it stops", () => member.fatal !== null);
+    assert.match(
+      member.fatal ?? "",
+      /^n\d is older than its cluster: the state on disk has format version 2$/,
+    );
+    assert.deepEqual([member.exitCode, member.next], [NODE_EXIT.dataDamaged, "start a newer version"]);
+  });
+
+  // Field 200 of Command, and a batch with one such: what a later version might put into the log.
+  for (const [kind, command] of [
+    [200, [0xc2, 0x0c, 0x00]],
+    [100, [0xa2, 0x06, 0x05, 0x0a, 0x03, 0xc2, 0x0c, 0x00]],
+  ] as const)
+    it(`stops a member that meets a command of a later version in the log (field ${kind}), and applies nothing behind it`, async () => {
+      const cluster = await TestCluster.of(3, SEED, TINY);
+      const leader = await cluster.ready();
+      const before = leader.appliedIndex;
+      leader.raft.propose([encodeLogRecord(1, 1, 1, 1, Uint8Array.from(command))]);
+      void leader.propose(storeKey("after"));
+      const told = cluster.member(leader.raftId);
+      await cluster.world.until("it stops", () => told.fatal !== null);
+      assert.match(
+        told.fatal ?? "",
+        new RegExp(`is older than its cluster: log entry \\d+ holds a command of .+ \\(${kind}\\)$`),
+      );
+      assert.match(told.next, /^start a version of holdfast at least as new/);
+      await cluster.world.pass(5000);
+      for (const { replica } of cluster.members.values())
+        assert.ok((replica?.appliedIndex ?? 0) <= before, "nothing behind it is applied");
+    });
 
   it("goes on when a transfer breaks off in the middle", async () => {
     const cluster = await TestCluster.of(3, SEED, TINY);
