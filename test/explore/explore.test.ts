@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { clearMutants, type MutantName, setMutant } from "../../src/raft/mutants.js";
+import { KeySet } from "./key-set.js";
 import { SCOPES } from "./scopes.js";
 import { explore, type Limits, type Scope, type SearchResult } from "./search.js";
 
@@ -45,6 +46,40 @@ describe("explore: every world of a small group keeps its promises", function ()
     });
   }
 });
+
+describe("explore: worlds and their mirror images", function () {
+  this.timeout(TIMEOUT_MS);
+
+  // A mirror image that is none would be left out, or lead to worlds at another depth.
+  for (const start of ["slow disks", "elections"]) {
+    it(`count once, and nothing else is left out: ${scope(start).name}`, () => {
+      const all = explore({ ...scope(start), mirrored: false }, LIMITS);
+      const half = explore(scope(start), LIMITS);
+      assert.ok(all.complete && half.complete, `${report(all)}${report(half)}`);
+      assert.equal(half.depth, all.depth);
+      assert.ok(half.states * 2 >= all.states, `${half.states} of ${all.states}`);
+      assert.ok(half.states < all.states * 0.52, `${half.states} of ${all.states}`);
+      assert.deepEqual(Object.keys(half.reached).sort(byText), Object.keys(all.reached).sort(byText));
+    });
+  }
+});
+
+describe("explore: a set of many numbers", () => {
+  it("holds what was added, and nothing else, over many growths", () => {
+    const set = new KeySet();
+    const keys = Array.from({ length: 200_000 }, (_, i) => (i + 1) * 4_827_100_003);
+    for (const key of keys) assert.equal(set.add(key), true);
+    for (const key of keys) assert.equal(set.add(key), false);
+    assert.equal(set.size, keys.length);
+    assert.ok(keys.every((key) => set.has(key)));
+    assert.ok(!keys.some((key) => set.has(key + 1)));
+    assert.ok(set.add(0) && set.has(0) && set.add(2 ** 53 - 2));
+  });
+});
+
+function byText(x: string, y: string): number {
+  return x < y ? -1 : 1;
+}
 
 describe("explore: planted bugs are found", function () {
   this.timeout(TIMEOUT_MS);

@@ -19,7 +19,7 @@ function print(result: SearchResult): void {
 
 function main(): number {
   const secondsMax = Number(process.env["SECONDS_MAX"] || 90);
-  const statesMax = Number(process.env["STATES_MAX"] || 20_000_000);
+  const statesMax = Number(process.env["STATES_MAX"] || 180_000_000);
   const wanted = process.env["SCOPE"] ?? "";
   const results: SearchResult[] = [];
   for (const scope of SCOPES) {

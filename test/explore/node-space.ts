@@ -15,6 +15,7 @@ import {
 import { checkInvariants } from "../../src/raft/invariants.js";
 import { Member } from "../../src/raft/member.js";
 import { PRODUCTION_MODE } from "../../src/raft/state.js";
+import { type Hash, hashOf, messageHashes, otherBatch, otherFingerprint, otherId } from "./mirror.js";
 
 type Batch = NonNullable<Effects["persist"]>;
 
@@ -31,6 +32,9 @@ export interface NodeState {
   readonly disk: Disk;
   /** Handed to the disk and not synced, oldest first. */
   readonly pending: readonly Batch[];
+  /** Of everything that it is, and of its mirror image; see `mirror.ts`. */
+  readonly own: Hash;
+  readonly other: Hash;
 }
 
 /** A message. There is one object, and one number, for all equal ones. */
@@ -38,6 +42,8 @@ export interface Flight {
   readonly number: number;
   readonly message: Message;
   readonly text: string;
+  readonly own: Hash;
+  readonly other: Hash;
 }
 
 /** What a member does with an input. */
@@ -65,7 +71,11 @@ export class NodeSpace {
   private readonly steps = new Map<number, Outcome>();
   private readonly relevance = new Map<number, boolean>();
 
-  constructor(private readonly slowDisks: boolean) {}
+  constructor(
+    private readonly slowDisks: boolean,
+    /** Members 2 and 3 are told apart by nothing but their ids. */
+    private readonly mirrored: boolean,
+  ) {}
 
   founder(options: RaftOptions, conf: ConfState): NodeState {
     const durable = foundingState(conf);
@@ -166,7 +176,9 @@ export class NodeSpace {
     const text = nodeText(core, disk, pending);
     const known = this.nodeNumbers.get(text);
     if (known !== undefined) return this.nodes[known] as NodeState;
-    const node = { number: this.nodes.length, core, disk, pending };
+    const own = hashOf(text);
+    const other = this.mirrored ? hashOf(otherText(core, disk, pending)) : own;
+    const node = { number: this.nodes.length, core, disk, pending, own, other };
     this.nodes.push(node);
     this.nodeNumbers.set(text, node.number);
     return node;
@@ -177,7 +189,7 @@ export class NodeSpace {
       const text = messageText(message);
       const known = this.flightNumbers.get(text);
       if (known !== undefined) return this.flights[known] as Flight;
-      const flight = { number: this.flights.length, message, text };
+      const flight = { number: this.flights.length, message, text, ...messageHashes(message) };
       this.flights.push(flight);
       this.flightNumbers.set(text, flight.number);
       return flight;
@@ -195,9 +207,18 @@ function write(disk: Disk, batch: Batch): Disk {
 }
 
 function nodeText(core: Core, disk: Disk, pending: readonly Batch[]): string {
-  const { term, vote, commit } = disk.hardState;
-  const entries = disk.entries.map((e) => `${e.index}.${e.term}`).join(" ");
-  return `${fingerprint(core)}#${term}.${vote}.${commit}#${entries}#${pending.map(batchText).join("/")}`;
+  return `${fingerprint(core)}#${diskText(disk, disk.hardState.vote)}#${pending.map(batchText).join("/")}`;
+}
+
+/** What `nodeText` says of the mirror image. */
+function otherText(core: Core, disk: Disk, pending: readonly Batch[]): string {
+  const batches = pending.map((batch) => batchText(otherBatch(batch)));
+  return `${otherFingerprint(core)}#${diskText(disk, otherId(disk.hardState.vote))}#${batches.join("/")}`;
+}
+
+function diskText(disk: Disk, vote: number): string {
+  const { term, commit } = disk.hardState;
+  return `${term}.${vote}.${commit}#${disk.entries.map((e) => `${e.index}.${e.term}`).join(" ")}`;
 }
 
 function batchText(batch: Batch): string {

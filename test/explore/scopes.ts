@@ -16,6 +16,7 @@ const SMALL: Scope = {
   preVote: false,
   smallAppends: false,
   slowDisks: false,
+  mirrored: true,
   linkCapacity: Number.POSITIVE_INFINITY,
 };
 

@@ -17,6 +17,7 @@ import { broadcastHeartbeat } from "../../src/raft/roles/replication.js";
 import { stepFromPeer } from "../../src/raft/step.js";
 import { checkWorld, SafetyViolation } from "./checks.js";
 import { type Flight, NodeSpace, type NodeState, type Outcome } from "./node-space.js";
+import { KeySet } from "./key-set.js";
 import { type Budget, remember, type World, withSent, withinCapacity, worldKey } from "./world.js";
 
 /** What one exploration may do, and where it has to stop. */
@@ -41,6 +42,8 @@ export interface Scope {
   readonly slowDisks: boolean;
   /** Appends carry one entry each. */
   readonly smallAppends: boolean;
+  /** Members 2 and 3 may change places without making another world; not where `change` names one of them. */
+  readonly mirrored: boolean;
   /** Messages under way from one member to another; beyond it the oldest kind of message on that link is lost. */
   readonly linkCapacity: number;
 }
@@ -84,7 +87,8 @@ export function explore(scope: Scope, limits: Limits): SearchResult {
   const started = limits.nowMs();
   const reached: Record<string, number> = {};
   const explorer = new Explorer(scope);
-  const visited = new Set<number>();
+  const visited = new KeySet();
+  const mirrored = explorer.mirrored;
   let transitions = 0;
   let depth = 0;
   const result = (complete: boolean, violation: SearchResult["violation"]): SearchResult => ({
@@ -99,7 +103,7 @@ export function explore(scope: Scope, limits: Limits): SearchResult {
     violation,
   });
   const root = explorer.root();
-  visited.add(worldKey(root));
+  visited.add(worldKey(root, mirrored));
   let frontier: { world: World; trail: Trail | null }[] = [{ world: root, trail: null }];
   while (frontier.length > 0) {
     const next: typeof frontier = [];
@@ -109,9 +113,7 @@ export function explore(scope: Scope, limits: Limits): SearchResult {
         steps = explorer.steps(world);
         for (const step of steps) {
           transitions++;
-          const key = worldKey(step.world);
-          if (visited.has(key)) continue;
-          visited.add(key);
+          if (!visited.add(worldKey(step.world, mirrored))) continue;
           const ahead = { name: step.name, before: trail };
           try {
             checkWorld(step.world);
@@ -161,13 +163,16 @@ type AddStep = (code: number, name: string, used: Partial<Budget>, run: () => Ou
 /** The possible next worlds of a world. */
 class Explorer {
   readonly space: NodeSpace;
+  /** Worlds that differ only in which of members 2 and 3 is which count once. */
+  readonly mirrored: boolean;
   private readonly options: readonly RaftOptions[];
   private readonly conf: ConfState;
   /** The step that was being tried, for the report of one that throws. */
   attempted = "";
 
   constructor(private readonly scope: Scope) {
-    this.space = new NodeSpace(scope.slowDisks);
+    this.mirrored = scope.mirrored && scope.change === null && scope.nodes === 3;
+    this.space = new NodeSpace(scope.slowDisks, this.mirrored);
     this.conf = { ...EMPTY_CONF_STATE, voters: scope.voters };
     this.options = Array.from({ length: scope.nodes }, (_, i) => optionsOf(scope, i + 1));
   }

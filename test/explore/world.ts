@@ -1,4 +1,5 @@
 import type { RaftId } from "../../src/raft/index.js";
+import { mixed, otherId } from "./mirror.js";
 import type { Flight, NodeState } from "./node-space.js";
 
 /** What the actions of a path have used up. */
@@ -84,25 +85,43 @@ export function withinCapacity(
   return lost.size === 0 ? network : network.filter((flight) => !lost.has(flight));
 }
 
-/** 53 bits of hash of a world: two worlds share one with a chance of about count²/2⁵⁴. */
-export function worldKey(world: World): number {
+/**
+ * 53 bits of hash of a world: two worlds share one with a chance of about count²/2⁵⁴. With `mirrored` a world and its mirror
+ * image share theirs on purpose: whatever can happen in one can happen in the other.
+ */
+export function worldKey(world: World, mirrored = false): number {
+  const own = keyOf(world, false);
+  return mirrored ? Math.min(own, keyOf(world, true)) : own;
+}
+
+const MIRROR_PLACES = [0, 2, 1];
+
+function keyOf(world: World, mirror: boolean): number {
   let a = 0x9e3779b9;
   let b = 0x7f4a7c15;
-  const mix = (value: number): void => {
-    a = Math.imul(a ^ value, 0x7feb352d);
-    a ^= a >>> 15;
-    b = Math.imul(b + value + 1, 0x846ca68b);
-    b ^= b >>> 13;
+  const mix = (x: number, y: number): void => {
+    a = mixed(a ^ x);
+    b = mixed(Math.imul(b, 0x846ca68b) ^ y);
   };
-  for (let i = 0; i < world.nodes.length; i++) mix((world.nodes[i] as NodeState).number);
-  mix(-1);
-  for (let i = 0; i < world.network.length; i++) mix((world.network[i] as Flight).number);
-  mix(-2);
-  const { timeouts, proposals, crashes, duplicates, heartbeats, confChanges } = world.budget;
-  mix(timeouts);
-  mix((((proposals * 16 + crashes) * 16 + duplicates) * 16 + heartbeats) * 16 + confChanges);
-  for (const leader of world.ghosts.leaders) mix(leader ?? 0);
-  mix(-3);
-  for (const term of world.ghosts.committed) mix(term ?? 0);
+  const { nodes, network, budget, ghosts } = world;
+  for (let i = 0; i < nodes.length; i++) {
+    const node = nodes[mirror ? (MIRROR_PLACES[i] as number) : i] as NodeState;
+    const hash = mirror ? node.other : node.own;
+    mix(hash.a, hash.b);
+  }
+  // A network is a set: the sum does not depend on an order, which would be another one in the mirror.
+  let sumA = 0;
+  let sumB = 0;
+  for (let i = 0; i < network.length; i++) {
+    const flight = network[i] as Flight;
+    const hash = mirror ? flight.other : flight.own;
+    sumA = (sumA + hash.a) | 0;
+    sumB = (sumB + hash.b) | 0;
+  }
+  mix(sumA, sumB);
+  const { timeouts, proposals, crashes, duplicates, heartbeats, confChanges } = budget;
+  mix(timeouts, (((proposals * 16 + crashes) * 16 + duplicates) * 16 + heartbeats) * 16 + confChanges);
+  for (const leader of ghosts.leaders) mix(mirror ? otherId(leader ?? 0) : (leader ?? 0), -2);
+  for (const term of ghosts.committed) mix(term ?? 0, -3);
   return (a >>> 0) * 2 ** 21 + (b >>> 11);
 }

@@ -6,7 +6,7 @@ import { DISK_MUTANTS, setDiskMutant } from "../../src/testing/core-world/index.
 import { setStorageMutant, STORAGE_MUTANTS } from "../../src/storage/mutants.js";
 import * as state from "../../src/state/mutants.js";
 import { runOracle } from "../oracle/oracle.js";
-import { clusterWorld, coreWorld, sceneWorld, type World } from "./worlds.js";
+import { clusterWorld, coreWorld, damagedWorld, sceneWorld, type World } from "./worlds.js";
 
 /** etcd's files, which see what no safety checker can: who talks, and when. Tried after this many seeds. */
 const ORACLE_FOLDER = process.env.DIR || "../shared/oracle/etcd-raft";
@@ -46,7 +46,7 @@ export function allMutants(): Mutant[] {
     ...listed(raft.MUTANTS, raft.setMutant, core),
     ...listed(DISK_MUTANTS, setDiskMutant, { ...core, oracle: false }),
     ...listed(state.MUTANTS, state.setMutant, product),
-    ...listed(STORAGE_MUTANTS, setStorageMutant, product),
+    ...listed(STORAGE_MUTANTS, setStorageMutant, { ...product, worlds: [damagedWorld] }),
     ...listed(FILENODE_MUTANTS, setFilenodeMutant, product),
   ];
 }
@@ -96,10 +96,12 @@ export async function tryMutant(
       for (const world of mutant.worlds) {
         seedsTried++;
         begins(world.name, seed);
-        const { failure } = await world.run(seed);
+        const report = await world.run(seed);
+        const { failure } = report;
         if (failure === null || (await failsAnyway(mutant, world, seed))) continue;
         const { checker: killer, message } = failure;
-        return { ...row, killer, message, world: world.name, seed, seedsTried, seconds: seconds() };
+        const found = { world: world.name, seed: report.seed, seedsTried, seconds: seconds() };
+        return { ...row, killer, message, ...found };
       }
     }
   } finally {

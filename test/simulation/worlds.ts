@@ -2,6 +2,7 @@ import { CORE_SITUATIONS, runCore } from "../../src/testing/core-world/index.js"
 import {
   CLUSTER_SITUATION_SEEDS,
   CLUSTER_SITUATIONS,
+  damagesDisks,
   runCluster,
   SCENE_SITUATIONS,
 } from "../../src/testing/cluster-world/index.js";
@@ -35,6 +36,18 @@ export const clusterWorld: World = {
   seedsForSituations: 100,
   situationSeeds: CLUSTER_SITUATION_SEEDS,
   run: (seed, sink = null) => runCluster(seed, sink),
+};
+
+/** Of the seeds of the cluster world those in which disks are damaged: the first, the second, and so on. */
+export const damagedWorld: World = {
+  ...clusterWorld,
+  run: (nth, sink = null) => {
+    let seed = 0;
+    for (let left = nth; left > 0; left--)
+      do seed++;
+      while (!damagesDisks(seed));
+    return runCluster(seed, sink);
+  },
 };
 
 /** The whole product in situations that are played on purpose, without any other fault. */

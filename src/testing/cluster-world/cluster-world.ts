@@ -123,7 +123,7 @@ export class ClusterWorld implements ClusterParts {
       inflightMessagesMax: settings.inflightMessagesMax,
     };
     this.faults = new ClusterFaults(this, seeds.stream("faults"));
-    this.damage = new DiskDamage(this, seeds.stream("disk damage"));
+    this.damage = new DiskDamage(this);
     this.operator = new ClusterOperator(this, seeds.stream("operator"));
     this.clocks = seeds.stream("clocks");
     for (const id of ids) this.makeNode(id, false);

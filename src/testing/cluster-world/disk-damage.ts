@@ -1,10 +1,12 @@
 import type { ReplicaNode } from "../../replica/replica.js";
 import { metaKey } from "../../storage/keys.js";
-import type { Prng } from "../sim/prng.js";
+import { type Prng, SeedTree } from "../sim/prng.js";
 import { Violation } from "../sim/simulation.js";
 import type { ClusterNode } from "./cluster-node.js";
 import type { ClusterWorld } from "./cluster-world.js";
 
+/** The stream of chance that all of this is drawn from. */
+const STREAM = "disk damage";
 /** Disks that are lost in one run at most. */
 const LOST_MAX = 2;
 /** A node that has read a record which is not what was written must have ended by then. */
@@ -30,11 +32,12 @@ export class DiskDamage {
   /** Empty under its old identity: whatever it hears from the group is wrong. */
   private wiped = false;
 
-  constructor(
-    private readonly world: ClusterWorld,
-    private readonly prng: Prng,
-  ) {
-    const on = prng.chance(0.35) && !world.scenes;
+  private readonly prng: Prng;
+
+  constructor(private readonly world: ClusterWorld) {
+    const prng = world.sim.seeds.stream(STREAM);
+    this.prng = prng;
+    const on = drawn(prng) && !world.scenes;
     const rate = 0.1 + prng.fraction() * 0.4;
     const torn = prng.pick([0.1, 0.5, 1]);
     this.perSecond = on ? rate : 0;
@@ -207,6 +210,15 @@ export class DiskDamage {
     const { victim } = this;
     return victim === null || (this.kind === "record" && !this.wiped && !victim.condemned);
   }
+}
+
+function drawn(prng: Prng): boolean {
+  return prng.chance(0.35);
+}
+
+/** Whether disks are damaged in the cluster world of this seed. */
+export function damagesDisks(seed: number): boolean {
+  return drawn(new SeedTree(seed).stream(STREAM));
 }
 
 /** The kind of record under a key of the storage, for counting. */
