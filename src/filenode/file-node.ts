@@ -6,6 +6,7 @@ import { type FileNodeOptions, NodeCore } from "./core.js";
 import { cleanLeavings } from "./effects/index.js";
 import { effectNeeded, type EventsEnv, onEvent } from "./events.js";
 import { dropSession, loadSession } from "./load-session.js";
+import { sessionFrozen } from "./release.js";
 import type { OwnedSession } from "./sessions.js";
 
 export type { FileNodeOptions } from "./core.js";
@@ -122,6 +123,8 @@ export class FileNodeImpl implements FileNode, EventsEnv {
       owned.add(record.id ?? 0);
       const known = core.sessions.get(record.id ?? 0);
       if (known === undefined || known.epoch < (record.epoch ?? 0)) loadSession(core, record);
+      // The event that says so may be among those that were skipped; unheard, the move waits until it is given up.
+      sessionFrozen(core, record);
     }
     for (const session of before) if (!owned.has(session.id)) dropSession(core, session);
     const missed = new Set<number>();

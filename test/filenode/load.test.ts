@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import type { CoordinatorEvents } from "../../src/coordinator/api.js";
+import { quiet, TestClient, World } from "./world.js";
+
+describe("a file node that loads what it owns", () => {
+  // Found by the simulator, cluster seed 50: a snapshot had skipped the event, and the move waited until it was given up.
+  it("releases a session that was frozen in what it has not heard of", async () => {
+    const world = new World();
+    world.init();
+    const client = world.coordinator.client();
+    let listener: CoordinatorEvents | null = null;
+    const deaf = {
+      ...client,
+      watch: (_node: string, events: CoordinatorEvents) => {
+        listener = events;
+        return () => {};
+      },
+    };
+    const n1 = await world.start("n1", { coordinator: deaf });
+    await world.start("n2");
+    const alice = await TestClient.make(1).open(n1);
+    const sessionId = alice.info.sessionId ?? 0;
+    const item = { sessionId, from: "n1", to: "n2", epochBefore: 1 };
+    world.coordinator.apply({ beginOperation: { operation: { id: "op", kind: "transfer", items: [item] } } });
+    const fence = { sessionId, epoch: 1, node: "n1", nodeIncarnation: 1 };
+    world.coordinator.apply({ freezeSession: { fence, operationId: "op" } });
+    await quiet();
+    assert.equal(world.coordinator.state.session(sessionId)?.owner, "n1");
+    (listener as CoordinatorEvents | null)?.onResync(world.coordinator.revision);
+    await quiet();
+    assert.equal(world.coordinator.state.session(sessionId)?.owner, "n2");
+  });
+});
