@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
 import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
@@ -12,23 +11,6 @@ function attach(client: TestClient, handles: readonly v1.IReconnectRequest[]): v
 function along(open: v1.IOpenReply, path: string, writing = true): v1.IReconnectRequest {
   const handleId = open.handle?.persistent ?? null;
   return { handleId, createGuid: guidOf(path), persistent: true, path, writing };
-}
-
-/** A coordinator that is behind: what happened reaches the node when it asks for what is true now. */
-function lateNews(coordinator: CoordinatorClient): CoordinatorClient {
-  const held: (() => void)[] = [];
-  return {
-    execute: (command, deadlineMs) => coordinator.execute(command, deadlineMs),
-    query(query, deadlineMs) {
-      if (!query.stale) for (const deliver of held.splice(0)) deliver();
-      return coordinator.query(query, deadlineMs);
-    },
-    watch: (node, listener) =>
-      coordinator.watch(node, {
-        onEvents: (events) => void held.push(() => listener.onEvents(events)),
-        onResync: (revision) => listener.onResync(revision),
-      }),
-  };
 }
 
 describe("a session that is taken up together with its handles", () => {
@@ -97,23 +79,6 @@ describe("a session that is taken up together with its handles", () => {
       assert.ok(response.error, "somebody else's session was taken up");
       await alice.write(open, 0, "undisturbed");
     }
-  });
-
-  it("costs one entry of the log too where its client is quicker than the news of the move", async () => {
-    world = new World();
-    world.init();
-    const former = await world.start("n1");
-    alice = await TestClient.make(1).open(former);
-    const open = await alice.openFile("f");
-    const behind = await world.start("n2", { coordinator: lateNews(world.coordinator.client()) });
-    world.kill(former);
-    await quiet();
-    alice.dial(behind);
-    alice.channelSequence += 1;
-    const before = world.coordinator.revision;
-    const response = await alice.must(attach(alice, [along(open, "f")]));
-    assert.equal(world.coordinator.revision, before + 1);
-    assert.ok(response.session?.reconnected?.[0]?.open);
   });
 
   it("takes as many handles as fit into one entry, and says so beyond", async () => {

@@ -36,7 +36,7 @@ export async function resumeSession(
   checkTakesSessions(core);
   const cameMs = core.options.runtime.clock.monotonicMs();
   const id = context.sessionId ?? 0;
-  const known = core.sessions.get(id) ?? (handles.length > 0 ? await arriving(core, id) : undefined);
+  const known = core.sessions.get(id);
   // Whoever only knows the number of a session is refused by the state, and its client notices nothing of it.
   if (known !== undefined && (known.channels.size === 0 || isClientOf(known.record, peer, context))) {
     known.channels.clear();
@@ -63,20 +63,6 @@ export async function resumeSession(
   core.pauses.clientBack(record, cameMs, silentUs);
   await within(core, session.ready, "what the old owner left is still being resolved");
   return { session, reconnected: together ? await takeUp(core, session, handles, results.slice(1)) : [] };
-}
-
-/** How long a node without news from the others is asked before it does without. */
-const ARRIVING_WITHIN_MS = 100;
-
-/**
- * A client is told of a move by whoever knew of it first, its new owner may be a message behind. Asked for its handles one
- * by one then, it would wait for three rounds of the log; what it was told is applied here within one message.
- */
-async function arriving(core: NodeCore, id: number): Promise<OwnedSession | undefined> {
-  const { coordinator, runtime } = core.options;
-  // Only for its barrier: the smallest answer that there is.
-  await coordinator.query({ nodes: {} }, runtime.clock.monotonicMs() + ARRIVING_WITHIN_MS);
-  return core.sessions.get(id);
 }
 
 /** So many handles at most are taken up together with their session: each may cost three commands of the batch. */
