@@ -205,6 +205,37 @@ export const replayCases: readonly Case[] = [
   ...PENDING,
   ...VIOLATION,
   {
+    name: "append under way, beside a plain write behind it at another node",
+    run: async (world, lose) => {
+      const path = "append beside";
+      const a = await world.holder(path);
+      const b = await world.other(`${path} b`);
+      const held = await a.hold(path);
+      await a.write(held, "start");
+      const his = await b.hold(path);
+      const request = a.requestId();
+      const bytes = (text: string) => new TextEncoder().encode(text);
+      const append = (): v1.IFileRequest => ({
+        write: { handle: held.reply.handle ?? null, append: true, data: bytes("+more") },
+      });
+      void a.ask(append(), { request });
+      const write = b.must({ write: { handle: his.reply.handle ?? null, offset: 20, data: bytes("BOB") } });
+      await lose();
+      await a.back();
+      await a.resume(held);
+      let again = await a.ask(append(), { request, replay: true });
+      for (let tries = 0; again.error && tries < 20; tries++) {
+        assert.equal(ErrorCode[again.error.code ?? 0], "NOT_READY", again.error.message ?? "");
+        again = await a.ask(append(), { request, replay: true });
+      }
+      await write;
+      const appendFirst = `${"start+more".padEnd(20, "\0")}BOB`;
+      const writeFirst = `${"start".padEnd(20, "\0")}BOB+more`;
+      const expected = Number(again.write?.offset) === 5 ? appendFirst : writeFirst;
+      assert.equal(world.content(path), expected, "both once, where they were said to be");
+    },
+  },
+  {
     name: "replay-regular",
     run: async (world, lose) => {
       const a = await world.holder("replay-regular");
