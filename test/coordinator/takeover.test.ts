@@ -5,6 +5,7 @@ import {
   createCoordinator,
   LEAVING,
 } from "../../src/coordinator/index.js";
+import { takeoverSlice } from "../../src/state/mechanics/takeover.js";
 import { createStateMachine } from "../../src/state/index.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import { v1 } from "../../src/wire/index.js";
@@ -137,6 +138,29 @@ describe("takeover", () => {
     assert.equal(Number(record?.sessions), 8);
     const phases = (Number(record?.detectUs) + Number(record?.electUs) + Number(record?.fenceUs)) / 1_000;
     assert.ok(Math.abs(phases - tookMs) <= 200 + 40, `phases ${phases}, seen ${tookMs}`);
+  });
+
+  it("goes on with a takeover of many sessions until none is left, whoever leads", async () => {
+    const usual = takeoverSlice.sessions;
+    takeoverSlice.sessions = 1;
+    try {
+      const house = await House.of(SEED);
+      for (const name of ["a", "b", "c"]) await house.fileNode(name);
+      for (let i = 1; i <= 8; i++) await house.session("a", i);
+      const left = () => [...house.state().sessionsOf("a")].length;
+      house.silence("a");
+      await house.cluster.world.until("it has begun", () => left() < 8);
+      assert.ok(left() > 0, "the first entry moved all of them");
+      // Nothing but the state says what is left to do.
+      house.kill((await house.cluster.ready()).raftId);
+      await house.cluster.world.until("none is left", () => left() === 0);
+      for (const session of house.state().sessions()) assert.equal(Number(session.epoch), 2);
+      const [record] = [...house.state().failovers()];
+      assert.equal(Number(record?.sessions), 8);
+      assert.equal(Number(house.state().node("a")?.takeoverId), 0);
+    } finally {
+      takeoverSlice.sessions = usual;
+    }
   });
 
   it("runs lease and election side by side when leader and file node are the same dead process", async () => {
