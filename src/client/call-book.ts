@@ -29,6 +29,8 @@ export interface CallBookOwner {
 const BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024;
 /** How long a node may answer "not now" to everything before another one is looked for. */
 const UNWELL_LIMIT_MS = 500;
+/** So often one call has its handle taken up again: each time may meet an attach that its client had given up. */
+const RECLAIMS_MAX = 8;
 /** How long a cancelled call may take to say whether the cancel was in time. */
 const CANCEL_GRACE_MS = 500;
 const PAUSE_FIRST_MS = 20;
@@ -385,14 +387,15 @@ export class CallBook {
     // A handle that could not be taken up any more, and a close of it that may have been carried out: it was.
     const closedAlready = Boolean(call.spec.body.close) && call.uncertain && handle?.status !== "open";
     if (closedAlready) return this.#settle(call, { id: call.id, close: {} });
-    if (handle === undefined || call.reclaimed || handle.status !== "open" || call.abandoned)
+    if (handle?.status !== "open" || ++call.reclaims > RECLAIMS_MAX || call.abandoned)
       return this.#settle(call, error);
-    call.reclaimed = true;
     call.stage = "pausing";
     this.#awaitingReclaim.add(call);
     this.#owner.reclaim(call, (ok) => {
       if (!this.#awaitingReclaim.delete(call) || call.stage !== "pausing") return;
       if (this.#isElsewhere(call)) return this.#requeue(call);
+      // Refused for the moment only, the handle is asked for again once the call is refused again.
+      if (!ok && handle.status === "open") return this.#pause(call, retryAfter(error));
       if (!ok) return this.#settle(call, error);
       // The refusal may be stored under the present id, and the repeat would get it again. But what may have happened
       // under an id is asked for under that id and no other.

@@ -54,7 +54,8 @@ export class Call {
   abandoned = false;
   /** A cancel was sent, and the answer to it is awaited. */
   cancelling: HoldfastError | null = null;
-  reclaimed = false;
+  /** How often its handle was taken up again because a node did not have it. */
+  reclaims = 0;
   mismatches = 0;
   backoff: Backoff | null = null;
   lastError: HoldfastError | null = null;

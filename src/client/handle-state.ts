@@ -60,6 +60,7 @@ export class HandleState {
   reconnectBody(): v1.IReconnectRequest {
     const body: v1.IReconnectRequest = {
       handleId: this.id.persistent ?? new Uint8Array(0),
+      volatileId: this.id.volatile ?? 0,
       createGuid: this.createGuid,
       persistent: this.kind === v1.HandleKind.PERSISTENT,
       path: this.path,

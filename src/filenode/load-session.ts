@@ -1,4 +1,4 @@
-import { HoldfastError } from "../wire/errors.js";
+import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
 import { fenceTakenOver } from "./fence-takeover.js";
@@ -11,11 +11,18 @@ const TAKEOVER_RETRY_MS = 200;
 /**
  * Takes a session that this node owns into its tables. Handles are taken up one by one when the client reconnects them.
  * If it was inherited, what its former owner left pending is resolved first, and nobody gets at the session before.
+ * Throws NOT_READY for a record from before the session's present connection.
  */
 export function loadSession(core: NodeCore, record: v1.ISessionRecord): OwnedSession {
   const id = record.id ?? 0;
   const present = core.sessions.get(id);
   if (present !== undefined && present.epoch === (record.epoch ?? 0) && !present.gone) {
+    // The answer to an earlier attempt of the client comes after that to a later one, which has its handles already.
+    if ((record.connection ?? 0) < (present.record.connection ?? 0))
+      throw new HoldfastError(ErrorCode.NOT_READY, `session ${id} was connected once more meanwhile`, {
+        node: core.node,
+        retryAfterMs: 100,
+      });
     dropHandles(core, present);
     present.record = record;
     return present;

@@ -256,6 +256,19 @@ describe(`client: failover (SEED=${SEED})`, () => {
     assert.deepEqual(cluster.effects, ["open a", "write a 1"]);
   });
 
+  it("asks for a handle again that could not be had for the moment, and as often as a node has lost it", async () => {
+    const { world, cluster, handle } = await opened();
+    let refusals = 3;
+    cluster.interfere = (request) => {
+      if (request.write && refusals > 0) for (const fake of cluster.handles.values()) fake.volatile += 100;
+      return request.reconnect && refusals-- > 1 ? refuse(ErrorCode.NO_QUORUM, "not now") : null;
+    };
+    await world.settle(handle.write(0, text("x")));
+    assert.equal(cluster.requests("reconnect").length >= 3, true);
+    assert.deepEqual(cluster.effects, ["open a", "write a 1"]);
+    assert.equal(handle.isOpen, true);
+  });
+
   it("repeats under another id what was refused for its handle: the refusal may be stored", async () => {
     const { world, cluster, handle } = await opened();
     // The fake stores every answer, refusals included.

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
 import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
@@ -11,6 +12,32 @@ function attach(client: TestClient, handles: readonly v1.IReconnectRequest[]): v
 function along(open: v1.IOpenReply, path: string, writing = true): v1.IReconnectRequest {
   const handleId = open.handle?.persistent ?? null;
   return { handleId, createGuid: guidOf(path), persistent: true, path, writing };
+}
+
+/** A coordinator whose answer to the next connect is kept back, while the answers to later ones are given. */
+function heldConnects(coordinator: CoordinatorClient) {
+  let armed = false;
+  let arrived: () => void = () => {};
+  let release: () => void = () => {};
+  const held = new Promise<void>((resolve) => (arrived = resolve));
+  const released = new Promise<void>((resolve) => (release = resolve));
+  return {
+    coordinator: {
+      async execute(command: v1.ICommand, deadlineMs?: number) {
+        const result = await coordinator.execute(command, deadlineMs);
+        if (!armed || !command.connectSession) return result;
+        armed = false;
+        arrived();
+        await released;
+        return result;
+      },
+      query: (query, deadlineMs) => coordinator.query(query, deadlineMs),
+      watch: (node, listener) => coordinator.watch(node, listener),
+    } satisfies CoordinatorClient,
+    hold: () => void (armed = true),
+    held: () => held,
+    release: () => release(),
+  };
 }
 
 describe("a session that is taken up together with its handles", () => {
@@ -79,6 +106,47 @@ describe("a session that is taken up together with its handles", () => {
       assert.ok(response.error, "somebody else's session was taken up");
       await alice.write(open, 0, "undisturbed");
     }
+  });
+
+  it("gives a handle again to a client that never heard that it has it back", async () => {
+    const open = await alice.openFile("f");
+    alice.hangUp();
+    await quiet();
+    await alice.resume(n1);
+    const resume = { ...along(open, "f"), volatileId: open.handle?.volatile ?? 0 };
+    const first = await alice.must({ reconnect: resume });
+    const repeat = await alice.must({ reconnect: resume });
+    assert.ok(repeat.open?.handle);
+    await alice.write(repeat.open, 0, "still its own");
+    // Whoever names the id that is valid now knows that the handle is in hand.
+    const volatileId = repeat.open.handle.volatile ?? 0;
+    await alice.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, { reconnect: { ...resume, volatileId } });
+    await alice.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, { reconnect: { ...resume, volatileId: 0 } });
+    assert.notEqual(first.open?.handle?.volatile, volatileId);
+  });
+
+  it("keeps the handles of a later attempt when the answer to an earlier one comes last", async () => {
+    world = new World();
+    world.init();
+    const slow = heldConnects(world.coordinator.client());
+    const node = await world.start("n1", { coordinator: slow.coordinator });
+    alice = await TestClient.make(1).open(node);
+    const open = await alice.openFile("f");
+    alice.hangUp();
+    await quiet();
+    slow.hold();
+    const early = new TestClient(alice.guid);
+    early.info = alice.info;
+    early.dial(node);
+    const late = early.ask(attach(early, []));
+    await slow.held();
+    alice.dial(node);
+    const response = await alice.must(attach(alice, [along(open, "f")]));
+    const again = response.session?.reconnected?.[0]?.open;
+    assert.ok(again);
+    slow.release();
+    assert.equal((await late).error?.code, ErrorCode.NOT_READY);
+    await alice.write(again, 0, "kept");
   });
 
   it("takes as many handles as fit into one entry, and says so beyond", async () => {

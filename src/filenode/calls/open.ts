@@ -156,6 +156,7 @@ export function reconnectCommand(
   return {
     fence: session.fence(),
     handleId: request.handleId ?? null,
+    volatileId: request.volatileId ?? 0,
     createGuid: request.createGuid ?? null,
     persistent: request.persistent ?? false,
     lease: request.lease ?? null,

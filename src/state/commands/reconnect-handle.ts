@@ -81,7 +81,8 @@ function mismatchOf(
   if (persistent && !command.persistent) return "it is persistent, which the request does not say";
   if (handle.createGuid !== idOf(command.createGuid)) return "the create guid differs";
   if (handle.kind === v1.HandleKind.PLAIN) return "it does not outlive its connection";
-  if (handle.isConnected && !mutant.stealConnected) return "it is connected";
+  if (handle.isConnected && !isRepeat(session, command, handle) && !mutant.stealConnected)
+    return "it is connected";
   if ((key !== "") !== (handle.leaseKey !== "")) return "only one side has a lease";
   if (key !== handle.leaseKey) return "the lease key differs";
   if (key !== "" && (command.lease?.version || 2) !== handle.leaseVersion) return "the lease version differs";
@@ -89,6 +90,16 @@ function mismatchOf(
   if (handle.kind === v1.HandleKind.DURABLE && (state & LeaseBit.handle) === 0)
     return "it is durable, and its lease has lost the right to be";
   return null;
+}
+
+/**
+ * The client has not heard that it has the handle already: it was resumed in this session, on the present connection, and
+ * the answer was lost or left that open. Refused, the repeat would cost the client a handle that is its own. A client that
+ * resumes what it has in hand names the present volatile id, and is told so.
+ */
+function isRepeat(session: SessionRow, command: v1.IReconnectHandle, handle: HandleRow): boolean {
+  const known = command.volatileId ?? 0;
+  return handle.session === session && known !== 0 && known !== handle.volatileId;
 }
 
 function invalidOf(tx: Tx, command: v1.IReconnectHandle, handle: HandleRow): string | null {
