@@ -173,6 +173,50 @@ describe("history of opens", () => {
     assert.throws(() => history.check(BUDGET), /without a place/);
   });
 
+  it("counts an open that is under way as one that may have come to be, from its start on", () => {
+    for (const [atUs, fits] of [
+      [10, true],
+      [30, false],
+    ] as const) {
+      const history = new OpenHistory();
+      history.asked(ask(1, atUs));
+      history.refused(ask(2, 20), 25);
+      if (fits) assert.equal(history.check(BUDGET).linearizable, 1);
+      else assert.throws(() => history.check(BUDGET), /without a place/);
+    }
+  });
+
+  it("lets an open that is under way end again, or never come to be, but not excuse two others", () => {
+    const history = new OpenHistory();
+    history.asked(ask(1, 0));
+    history.refused(ask(2, 10), 15);
+    history.granted(ask(3, 20), 25, 1_000_000);
+    assert.equal(history.check(BUDGET).linearizable, 1);
+    history.granted(ask(4, 30), 35, 1_000_000);
+    assert.throws(() => history.check(BUDGET), /without a place: 3@20|without a place: 4@30/);
+  });
+
+  it("counts an open once that is answered", () => {
+    const answers: readonly ((history: OpenHistory, asked: ReturnType<typeof ask>) => void)[] = [
+      (history, asked) => history.refused(asked, 5),
+      (history, asked) => history.nothingDone(asked),
+    ];
+    for (const answer of answers) {
+      const history = new OpenHistory();
+      const asked = ask(1, 0);
+      history.asked(asked);
+      answer(history, asked);
+      history.refused(ask(2, 10), 15);
+      assert.throws(() => history.check(BUDGET), /without a place/);
+    }
+    const history = new OpenHistory();
+    const asked = ask(1, 0);
+    history.asked(asked);
+    history.granted(asked, 5, 1_000_000).closed = { callUs: 6, returnUs: 7 };
+    history.refused(ask(2, 10), 15);
+    assert.throws(() => history.check(BUDGET), /without a place/);
+  });
+
   it("checks each file by itself", () => {
     const history = new OpenHistory();
     history.granted(ask(1, 0), 10, 1_000_000);

@@ -1,19 +1,17 @@
 import { connectOver, type Handle, type Session } from "../../client/index.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { Range } from "../checkers/lock-exclusion.js";
-import type { Operation, RangeLockInput, RangeLockOutput } from "../linearizability/index.js";
+import type { RangeLockInput } from "../linearizability/index.js";
 import type { Prng } from "../sim/prng.js";
 import type { SimProcess } from "../sim/sim-process.js";
 import { Violation } from "../sim/simulation.js";
 import type { ClusterWorld } from "./cluster-world.js";
+import type { LockHistory } from "./lock-history.js";
 
 /** Bytes of the file that is locked. Small, so that ranges touch and overlap by one. */
 const BYTES = 10;
 const LOCKS_MAX = 4;
 const DEADLINE_MS = 8_000;
-
-/** What clients did to the locks of one file. */
-export type LockHistory = Operation<RangeLockInput, RangeLockOutput>[];
 
 /**
  * A program over the client library that locks, unlocks, reads and writes small ranges of one file. What it asked and
@@ -61,7 +59,8 @@ export class LockClient {
 
   /** Nobody can say what this open still holds: it is left to its timeout. */
   private lost(): void {
-    if (this.handle !== null) this.note({ close: true, holder: this.holder }, this.world.sim.nowUs, null);
+    if (this.handle !== null)
+      this.history.asked(this.id, { close: true, holder: this.holder }, this.world.sim.nowUs);
     this.world.locks.gone(this.holder);
     this.session?.abandon();
     this.session = null;
@@ -96,22 +95,8 @@ export class LockClient {
     return { start, end: start + this.prng.between(1, Math.min(4, BYTES - start)) };
   }
 
-  private note(input: RangeLockInput, callUs: number, output: RangeLockOutput | null): void {
-    const returnUs = output === null ? Number.POSITIVE_INFINITY : this.world.sim.nowUs;
-    this.history.push({ client: this.id, input, callUs, returnUs, output });
-  }
-
-  /** Records the call, or that nobody knows what became of it. */
-  private async recorded(input: RangeLockInput, call: () => Promise<boolean>): Promise<boolean> {
-    const callUs = this.world.sim.nowUs;
-    try {
-      const done = await call();
-      this.note(input, callUs, { done });
-      return done;
-    } catch (error) {
-      this.note(input, callUs, null);
-      throw error;
-    }
+  private recorded(input: RangeLockInput, call: () => Promise<boolean>): Promise<boolean> {
+    return this.history.recorded(this.id, input, () => this.world.sim.nowUs, call);
   }
 
   private async lock(handle: Handle): Promise<void> {

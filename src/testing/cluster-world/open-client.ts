@@ -134,6 +134,7 @@ export class OpenClient {
     };
     const mustBeThere = this.present.has(file) && this.prng.chance(0.5);
     const disposition = mustBeThere ? "open" : "open-if";
+    this.history.asked(request);
     try {
       const options = { access, shareMode, disposition, timeoutMs: this.timeoutMs } as const;
       const handle = await session.open(file, options);
@@ -169,6 +170,7 @@ export class OpenClient {
         `${request.file} was opened before and is not found: ${error.message}`,
       );
     if (NOTHING_DONE.has(error.code)) {
+      this.history.nothingDone(request);
       tally.situation(`open refused: ${error.codeName}`);
       return;
     }

@@ -1,6 +1,7 @@
 import {
   checkLinearizable,
   exclude,
+  explain,
   type OpenMode,
   type OpenTableInput,
   openTableModel,
@@ -47,20 +48,23 @@ export class OpenHistory {
   private readonly refusals: OpenOperation[] = [];
   private readonly opens: OpenOperation[] = [];
   private readonly holdings: Holding[] = [];
+  /** Under way: each may have come to be and refuse others, although its client was not told yet. */
+  private readonly underWay = new Set<OpenRequest>();
 
-  get length(): number {
-    return this.refusals.length + this.opens.length;
+  /** It is sent. Until one of the next four is said of the same request, nobody knows what becomes of it. */
+  asked(request: OpenRequest): void {
+    this.underWay.add(request);
+  }
+
+  /** It was refused for reasons that say nothing about share modes. */
+  nothingDone(request: OpenRequest): void {
+    this.underWay.delete(request);
   }
 
   /** It was refused because of a share mode. */
-  refused({ client, file, holder, mode, callUs }: OpenRequest, returnUs: number): void {
-    this.refusals.push({
-      client,
-      input: { file, open: mode, holder },
-      callUs,
-      returnUs,
-      output: { done: false },
-    });
+  refused(request: OpenRequest, returnUs: number): void {
+    this.underWay.delete(request);
+    this.refusals.push(openOf(request, returnUs, { done: false }));
   }
 
   /** It was granted for `timeoutUs`, or with zero nobody knows for how long. */
@@ -79,18 +83,18 @@ export class OpenHistory {
     output: OpenTableOutput | null,
     timeoutUs: number,
   ): Holding {
-    const { client, file, holder, mode, callUs } = request;
-    this.opens.push({ client, input: { file, open: mode, holder }, callUs, returnUs, output });
+    this.underWay.delete(request);
+    this.opens.push(openOf(request, returnUs, output));
     const holding: Holding = {
       ...request,
-      protectedUntilUs: callUs,
+      protectedUntilUs: request.callUs,
       moved: false,
       inHand: true,
       abandoned: false,
       closed: null,
     };
     this.holdings.push(holding);
-    this.heard(holding, callUs, timeoutUs);
+    this.heard(holding, request.callUs, timeoutUs);
     return holding;
   }
 
@@ -116,7 +120,8 @@ export class OpenHistory {
 
   /** All calls, and the ends that nobody asked for and that may have come. */
   operations(): OpenOperation[] {
-    return [...this.refusals, ...this.opens, ...this.holdings.flatMap(endsOf)];
+    const underWay = [...this.underWay].flatMap(possible);
+    return [...this.refusals, ...this.opens, ...this.holdings.flatMap(endsOf), ...underWay];
   }
 
   /** Throws when some file's opens fit into no order. Tells how many files could be decided. */
@@ -130,6 +135,21 @@ export class OpenHistory {
     }
     return verdicts;
   }
+}
+
+function openOf(request: OpenRequest, returnUs: number, output: OpenTableOutput | null): OpenOperation {
+  const { client, file, holder, mode, callUs } = request;
+  return { client, input: { file, open: mode, holder }, callUs, returnUs, output };
+}
+
+/** An open that may come to be at any time, and may end at any time after that. */
+function possible(request: OpenRequest): OpenOperation[] {
+  const { client, file, holder, callUs } = request;
+  const returnUs = Number.POSITIVE_INFINITY;
+  return [
+    openOf(request, returnUs, null),
+    { client, input: { file, end: true, holder }, callUs, returnUs, output: null },
+  ];
 }
 
 function endsOf({ client, file, holder, protectedUntilUs, closed }: Holding): OpenOperation[] {
@@ -146,22 +166,10 @@ function endsOf({ client, file, holder, protectedUntilUs, closed }: Holding): Op
   return ends;
 }
 
-/** The file, and the calls around the first one in time that found no place. */
 function told(part: readonly OpenOperation[], longest: readonly number[]): string {
-  const placed = new Set(longest);
-  const stuck = part
-    .map((operation, position) => ({ operation, position }))
-    .filter(({ operation, position }) => operation.output !== null && !placed.has(position))
-    .sort((a, b) => a.operation.returnUs - b.operation.returnUs)[0]?.operation;
-  const file = part[0]?.input.file ?? "";
-  if (stuck === undefined) return `${part.length} operations on ${file}`;
-  const around = part
-    .filter(({ callUs, returnUs }) => callUs <= stuck.returnUs && returnUs >= stuck.callUs - 5_000_000)
-    .sort((a, b) => a.callUs - b.callUs)
-    .map(describe);
   return (
-    `${part.length} operations on ${file}; at most ${longest.length} of them fit into one order; ` +
-    `without a place: ${describe(stuck)}; around it: ${around.join("; ")}`
+    `${part.length} operations on ${part[0]?.input.file ?? ""}; at most ${longest.length} of them fit into one order` +
+    explain(part, longest, describe)
   );
 }
 

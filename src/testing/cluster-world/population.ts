@@ -1,11 +1,11 @@
 import type { ClientNetwork } from "../../client/transport-api.js";
 import { setCrashHook } from "../../filenode/crash-points.js";
-import { checkLinearizable, rangeLockModel, withoutFairRefusals } from "../linearizability/index.js";
-import { SimClock, SimProcess, Violation } from "../sim/index.js";
+import { SimClock, SimProcess } from "../sim/index.js";
 import { BurstClient } from "./burst-client.js";
 import type { ClusterWorld } from "./cluster-world.js";
 import { CrashPointFaults } from "./crash-point-faults.js";
-import { LockClient, type LockHistory } from "./lock-client.js";
+import { LockClient } from "./lock-client.js";
+import { LockHistory } from "./lock-history.js";
 import { OpenClient } from "./open-client.js";
 import { OpenHistory } from "./open-history.js";
 import { type Identity, ProtocolClient } from "./protocol-client.js";
@@ -26,7 +26,7 @@ interface Member {
 /** The clients of a cluster beside those that measure its liveness: lockers, openers, bursts, and wild ones. */
 export class Population {
   private readonly members: Member[] = [];
-  private readonly locks: LockHistory = [];
+  private readonly locks = new LockHistory();
   private readonly opens = new OpenHistory();
   private nextId = 1;
   linearizable = 0;
@@ -108,16 +108,9 @@ export class Population {
   /** What the clients saw, together. */
   check(): void {
     this.checkOpens();
-    if (this.locks.length === 0) return;
-    const history = withoutFairRefusals(this.locks);
-    const { verdict, longest } = checkLinearizable(history, rangeLockModel, STEPS_MAX);
-    if (verdict === "linearizable") this.linearizable++;
-    else if (verdict === "gave-up") this.gaveUp++;
-    else
-      throw new Violation(
-        "linearizable locks",
-        `${history.length} operations on byte-range locks; at most ${longest.length} of them fit into one order`,
-      );
+    if (this.locks.operations.length === 0) return;
+    if (this.locks.check(STEPS_MAX)) this.linearizable++;
+    else this.gaveUp++;
   }
 
   private checkOpens(): void {

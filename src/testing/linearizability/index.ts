@@ -1,4 +1,5 @@
 export * from "./check.js";
+export * from "./explain.js";
 export * from "./fair-refusals.js";
 export * from "./history.js";
 export * from "./lock-model.js";
