@@ -23,8 +23,12 @@ export interface Extras {
 
 /** A handle as the client knows it: what it asked with and what it was told last. */
 export interface Held {
-  readonly asked: v1.IOpenRequest;
+  asked: v1.IOpenRequest;
   reply: v1.IOpenReply;
+  /** Whether a failover leaves it; by default what its kind promises. */
+  survives?: boolean;
+  /** What is done anew with a handle that a failover in between took and that was opened again. */
+  again?: () => Promise<void>;
 }
 
 /** 16 bytes that stand for a text. */
@@ -86,10 +90,42 @@ export class TortureClient {
     await this.attach({ resume: { context: this.context() } });
   }
 
-  /** Comes back, and takes up every handle it holds. */
+  /** Comes back, and takes up every handle it holds; what did not outlive the failover is opened again. */
   async backWithHandles(): Promise<void> {
     await this.back();
-    for (const held of this.held) await this.resume(held);
+    for (const held of this.held) {
+      if (this.outlives(held)) await this.resume(held);
+      else await this.openAgain(held);
+    }
+  }
+
+  /** Whether a handle is to outlive the failover: plain ones nothing, durable ones their connection (semantics.md A2). */
+  outlives({ survives, reply }: Held): boolean {
+    if (survives !== undefined) return survives;
+    if (reply.kind === v1.HandleKind.DURABLE) return !this.world.serversDie;
+    return reply.kind === v1.HandleKind.PERSISTENT;
+  }
+
+  /** Comes back and takes a handle up, or finds it gone, as its kind promises. Resolves with the reply if it was there. */
+  async backFor(held: Held, outlives = this.outlives(held)): Promise<v1.IOpenReply | null> {
+    await this.back();
+    if (outlives) return this.resume(held);
+    await this.world.until(`${this.name}: the handle is gone`, () => this.isGone(held));
+    await this.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, this.reconnectRequest(held));
+    return null;
+  }
+
+  private isGone({ reply }: Held): boolean {
+    const { state } = this.world.state.handle(reply.handle?.persistent ?? new Uint8Array()) ?? {};
+    return state === undefined || state === v1.HandleState.HANDLE_CLOSED;
+  }
+
+  private async openAgain(held: Held): Promise<void> {
+    await this.world.until(`${this.name}: the handle is gone`, () => this.isGone(held));
+    await this.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, this.reconnectRequest(held));
+    held.asked = { ...held.asked, createGuid: guid(`${this.name} ${this.nextId} again`) };
+    held.reply = (await this.must({ open: held.asked })).open ?? {};
+    await held.again?.();
   }
 
   /**
@@ -236,7 +272,7 @@ export class TortureClient {
     const asked = this.openRequest(path, more);
     const reply = (await this.must({ open: asked }, extras)).open;
     assert(reply);
-    const held = { asked, reply };
+    const held: Held = { asked, reply };
     this.held.push(held);
     return held;
   }
@@ -248,7 +284,7 @@ export class TortureClient {
       reconnect: {
         handleId: reply.handle?.persistent ?? null,
         createGuid: asked.createGuid ?? null,
-        persistent: asked.kind === v1.HandleKind.PERSISTENT,
+        persistent: reply.kind === v1.HandleKind.PERSISTENT,
         path: asked.path ?? "",
         ...(asked.lease ? { lease: asked.lease } : {}),
         ...more,

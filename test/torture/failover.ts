@@ -15,6 +15,7 @@ export const SITUATIONS: readonly Situation[] = [
  * after the last time they are away. That the situation was the named one is asserted, not assumed.
  */
 export async function failOver(world: TortureWorld, situation: Situation, times: number): Promise<void> {
+  world.serversDie = situation !== "connection lost";
   for (let round = 1; ; round++) {
     const epochs = world.holders.map(({ sessionId }) => world.state.session(sessionId)?.epoch ?? 0);
     if (situation === "connection lost") await loseConnections(world);

@@ -32,6 +32,8 @@ export class TortureWorld implements ClusterParts {
   readonly share: MemoryShare;
   readonly files: MemoryShare;
   readonly moreShares;
+  /** Whether failovers kill servers; durable handles do not outlive that. */
+  serversDie = false;
   readonly shareTimes = { meanUs: 30, hungUntilUs: 0 };
   readonly members: readonly v1.IMemberRecord[];
   readonly replica = {};
@@ -54,6 +56,11 @@ export class TortureWorld implements ClusterParts {
     this.moreShares = [
       { record: { name: "ca", continuouslyAvailable: true }, share: this.files },
       { record: { name: "plain" }, share: new MemoryShare(wallMs) },
+      { record: { name: "so", scaleOut: true }, share: new MemoryShare(wallMs) },
+      {
+        record: { name: "masked", continuouslyAvailable: true, leaseMask: 3 },
+        share: new MemoryShare(wallMs),
+      },
     ];
     const ids = Array.from({ length: NODES }, (_, i) => i + 1);
     this.members = ids.map((raftId) => ({
@@ -204,9 +211,11 @@ export class TortureWorld implements ClusterParts {
     return found.gate;
   }
 
-  /** Whether a file stands in the share "ca"; its content if it does. */
-  content(path: string): string | null {
-    let at = this.files.root;
+  /** Whether a file stands in a share; its content if it does. */
+  content(path: string, share = "ca"): string | null {
+    const found = this.moreShares.find(({ record }) => record.name === share)?.share;
+    assert(found, `no share ${share}`);
+    let at = found.root;
     for (const part of path.split("/")) {
       const next = at.names?.get(part);
       if (next === undefined) return null;
