@@ -205,7 +205,10 @@ export class ClusterWorld implements ClusterParts {
     this.fail(new Violation("change without a lease", `${node.name}: ${operation} ${path}`));
   }
 
-  /** An answer without an error was let through: the node has served from the request's arrival until now. */
+  /**
+   * An answer without an error was let through: the node has served from the request's arrival until now. A ping and a cancel
+   * are answered with nothing but that they were heard; what was cancelled has an answer of its own.
+   */
   private answered(
     node: string,
     session: v1.ISessionRecord | null,
@@ -214,7 +217,7 @@ export class ClusterWorld implements ClusterParts {
     response: v1.IFileResponse,
   ): void {
     this.onFullDisk(request, response);
-    if (session === null || response.error || request.ping) return;
+    if (session === null || response.error || request.ping || request.cancel) return;
     const owner = `${node}/${session.ownerIncarnation}`;
     this.ownership.served(String(session.id), session.epoch ?? 0, owner, startUs, this.sim.nowUs);
   }
