@@ -53,10 +53,13 @@ export const CLUSTER_SITUATIONS: readonly string[] = [
   "witness took a registration",
 ];
 
-/** Seeds that together reach all of them; more than are needed, because a change of the product moves what a seed does. */
+/**
+ * Seeds that together reach all of them, those first that reach what the others do not. More than are needed, because a
+ * change of the product moves what a seed does; a run stops at the first by which nothing is missing.
+ */
 export const CLUSTER_SITUATION_SEEDS: readonly number[] = [
-  20, 14, 31, 25, 11, 15, 19, 23, 118, 44, 30, 38, 35, 24, 218, 248, 105, 220, 55, 66, 127, 273, 279, 50, 63,
-  93, 99, 112, 113, 136, 201, 332,
+  93, 112, 332, 20, 14, 31, 25, 11, 15, 19, 23, 118, 44, 30, 38, 35, 24, 218, 248, 105, 220, 55, 66, 127, 273,
+  279, 50, 63, 99, 113, 136, 201,
 ];
 
 /** What the scenes have to reach. */
