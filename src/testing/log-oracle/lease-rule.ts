@@ -4,6 +4,8 @@ interface Seen {
   readonly state: number;
   readonly epoch: number;
   readonly breaking: boolean;
+  /** The handles that share it. None of them left: it has ended, and one under the same key is another lease. */
+  readonly handles: readonly string[];
 }
 
 /** What a lease holder is told has a number, and a break that was kept for it is delivered (semantics.md C6). */
@@ -40,8 +42,11 @@ export class LeaseRule implements Rule {
         state: lease.state ?? 0,
         epoch: lease.epoch ?? 0,
         breaking: (lease.breaking ?? false) && !lease.stored,
+        handles: (lease.handles ?? []).map(key),
       };
-      const before = this.leases.get(name);
+      const known = this.leases.get(name);
+      // An open may end what its client has left, the last handle of a lease included, before it asks for that lease.
+      const before = known?.handles.some((id) => now.handles.includes(id)) ? known : undefined;
       const told = before && ((now.state & ~before.state) !== 0 || (now.breaking && !before.breaking));
       if (told && now.epoch === before.epoch)
         violated("lease epoch", entry, `lease ${before.state} became ${now.state} under epoch ${now.epoch}`);

@@ -57,7 +57,7 @@ export class PrincipalRule implements Rule {
       const got = result.open?.handle;
       if (got && got.principal !== caller)
         violated("wrong principal", entry, `${caller} was given a handle of ${got.principal}`);
-      if (held?.connected && !entry.comesBack)
+      if (held?.connected && !entry.comesBack && !neverHeard(reconnectHandle, held))
         violated(
           "connected handle stolen",
           entry,
@@ -65,6 +65,12 @@ export class PrincipalRule implements Rule {
         );
     };
   }
+}
+
+/** The repeat of a resume whose answer its client has not got: the volatile id that it knows is not the present one. */
+function neverHeard(command: v1.IReconnectHandle | null | undefined, held: v1.IHandleRecord): boolean {
+  const known = command?.volatileId ?? 0;
+  return held.sessionId === command?.fence?.sessionId && known !== 0 && known !== held.volatileId;
 }
 
 function resumed(entry: Entry, command: v1.IConnectSession): Finish | null {
