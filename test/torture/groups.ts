@@ -2,6 +2,8 @@ import { channelCases } from "./cases/channels.js";
 import { contendedTwoCases } from "./cases/contended-two.js";
 import { durableCases } from "./cases/durable.js";
 import { leaseCases } from "./cases/lease.js";
+import { directoryLeaseCases, leaseTableCases } from "./cases/lease-tables.js";
+import { lockIoCases } from "./cases/lock-io.js";
 import { lockCases } from "./cases/lock.js";
 import { persistentOpenCases } from "./cases/persistent-open.js";
 import { replayCases } from "./cases/replay.js";
@@ -16,8 +18,9 @@ export const GROUPS: Readonly<Record<string, readonly Case[]>> = {
   "smb2.persistent-open-reconnect-contended, two holders": contendedTwoCases,
   "smb2.durable-v2-open, durable-open": durableCases,
   "smb2.replay": replayCases,
-  "smb2.lock": lockCases,
+  "smb2.lock": [...lockCases, ...lockIoCases],
   "smb2.session.bind, several channels of one session": channelCases,
-  "smb2.lease": leaseCases,
+  "smb2.lease": [...leaseCases, ...leaseTableCases],
+  "smb2.dirlease": directoryLeaseCases,
   "smb2.durable-v2-open, session, application instances": takeoverCases,
 };

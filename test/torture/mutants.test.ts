@@ -18,6 +18,13 @@ const STATE: readonly (readonly [MutantName, string])[] = [
   ["lockBucketNotStored", "replay_smb3_specification_durable, _multi"],
   ["tombstoneForgotten", "a closed handle: its replay is neither answered nor executed"],
   ["appInstanceVersionIgnored", "WPTS AppInstanceVersion, same"],
+  ["disconnectedUnprotected", "reconnect-contended-two 3 and 0, compatible"],
+  ["storedBreakLost", "reconnect-contended-two 3 and 3, overwrite"],
+  ["breakWithoutWait", "purge-disconnected-rwh-with-rh-open, persistent"],
+  [
+    "deleteOnCrash",
+    "delete_on_close1, 2: the mark of a durable handle goes with it, and deletes nothing when a server dies",
+  ],
   [
     "leaseEpochStands",
     "breaking1-3, v2_epoch1-3, lease-epoch: a break under way is delivered again at resume",

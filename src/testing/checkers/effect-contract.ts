@@ -9,15 +9,6 @@ import type { DiskView } from "./disk-view.js";
 export class EffectContract {
   /** By the term of a leader, the terms of the entries that it has sent, by index: its log, as far as it was seen. */
   private readonly sent = new Map<number, Map<number, number>>();
-  /** How far the appends of a term have brought its leader's log to a member. */
-  private readonly brought = new Map<string, number>();
-
-  /** A message has reached its receiver. */
-  delivered({ kind, to, term, index, entries }: Message): void {
-    if (kind !== MessageKind.Append) return;
-    const key = `${to}/${term}`;
-    this.brought.set(key, Math.max(this.brought.get(key) ?? 0, index + entries.length));
-  }
 
   /** `message` is leaving; `disk` is its sender's. */
   leaves(message: Message, disk: DiskView): void {
@@ -80,8 +71,7 @@ export class EffectContract {
    * disks that sync in groups or whose completions are noticed late even before the acknowledgement leaves; then the log
    * on disk is that leader's work. It was elected without it and could not have been, had a majority accepted it in the
    * term before: it can never be committed, and the acknowledgement is worth as much as one that the network kept for so
-   * long. That none of them counts is for the check of commits against the disks. But the entry must have been there; or,
-   * where one turn took the appends of both leaders and wrote only what the later one left of them, it must have come.
+   * long. That none of them counts is for the check of commits against the disks. But the entry must have been there.
    */
   private acknowledgedDurable(message: Message, disk: DiskView): void {
     const { index, term } = message;
@@ -89,11 +79,9 @@ export class EffectContract {
       this.broken(message, `acknowledges ${index}, its disk ends at ${disk.lastIndex}`);
     const due = this.sent.get(term)?.get(index);
     if (due === undefined || index <= disk.snapshotIndex) return;
-    const replaced = disk.logWrittenInTerm > term;
-    const came = index <= (this.brought.get(`${message.from}/${term}`) ?? 0);
-    if (!disk.everHeld(index, due) && !(replaced && came))
+    if (!disk.everHeld(index, due))
       this.broken(message, `acknowledges ${due}/${index}, which was never on its disk`);
-    if (disk.termAt(index) !== due && !replaced)
+    if (disk.termAt(index) !== due && disk.logWrittenInTerm <= term)
       this.broken(message, `acknowledges ${due}/${index}, its disk has term ${disk.termAt(index)} there`);
   }
 

@@ -280,6 +280,46 @@ export const durableCases: readonly Case[] = [
     ),
   ),
   {
+    name: "stat-open: an open for attributes is durable with its lease",
+    run: async (world, lose) => {
+      const a = await world.holder("stat-open");
+      const held = await durable(a, "stat-open", RWH, { desiredAccess: ATTRIBUTES });
+      assert.equal(held.reply.kind, K.DURABLE);
+      await lose();
+      const resumed = await a.backFor(held);
+      if (resumed !== null) assert.equal(resumed.lease?.state, RWH);
+    },
+  },
+  {
+    name: "replay-twice-durable: a create is replayed until its handle is used, and then opens anew",
+    run: async (world, lose) => {
+      const path = "replay-twice-durable";
+      const a = await world.holder(path);
+      const held = await durable(a, path, RWH, { disposition: v1.Disposition.CREATE });
+      // In between it is neither resumed nor opened again: a resume would be its first use.
+      a.held.splice(0);
+      await lose();
+      await a.back();
+      if (world.serversDie) {
+        // As after its use the flag says nothing about a durable handle that is gone: a new create, and the file is there.
+        await a.refused(ErrorCode.OBJECT_NAME_COLLISION, { open: held.asked }, { replay: true });
+        return;
+      }
+      for (let i = 0; i < 2; i++) {
+        const { open } = await a.must({ open: held.asked }, { replay: true });
+        assert(open);
+        assert.deepEqual(open.handle?.persistent, held.reply.handle?.persistent);
+        assert.equal(open.createAction, v1.CreateAction.CREATED);
+        held.reply = open;
+      }
+      await a.write(held, "used");
+      const again = { ...held.asked, disposition: v1.Disposition.OPEN_IF };
+      const { open } = await a.must({ open: again }, { replay: true });
+      assert.notDeepEqual(open?.handle?.persistent, held.reply.handle?.persistent);
+      assert.equal(open?.createAction, v1.CreateAction.OPENED);
+    },
+  },
+  {
     name: "delete_on_close1, 2: the mark of a durable handle goes with it, and deletes nothing when a server dies",
     run: async (world, lose) => {
       const a = await world.holder("durable doc");
