@@ -84,7 +84,7 @@ export class SessionEngine implements CallBookOwner {
     this.calls = new CallBook(runtime, settings, this);
     this.#links = new LinkSet(network, runtime, settings, {
       onMessage: (message) => this.#onMessage(message),
-      ping: (link) => this.calls.express({ ping: {} }, () => {}, link),
+      ping: (link) => this.calls.express({ ping: {} }, ({ error }) => this.#pinged(error), link),
       added: (link) => this.calls.linkAdded(link),
       lostOne: (link) => {
         // What the lost channel still holds is older than everything from now on (semantics.md B4).
@@ -152,6 +152,12 @@ export class SessionEngine implements CallBookOwner {
     this.#connector.cancel();
     this.#pause?.cancel();
     this.calls.end(new HoldfastError(ErrorCode.CANCELLED, "the session was closed"));
+  }
+
+  // Without a call of its own a client would not notice that its session has left the node, and it would expire. Other
+  // refusals pass, or become this one.
+  #pinged(error: v1.IErrorDetail | null | undefined): void {
+    if (error?.code === ErrorCode.NOT_OWNER) this.relocate(HoldfastError.fromDetail(error), false);
   }
 
   relocate(error: HoldfastError, avoid: boolean): void {

@@ -78,8 +78,11 @@ export class Channel implements FileChannel {
     return this.runCall(session, request, id);
   }
 
+  // With a session it asks for that one: a client that hears "alive" from a node which has lost it would never look for it,
+  // and it would expire in the cluster with everything that its client believes to hold.
   private ping(): Reply {
     if (this.owned === null) checkTakesSessions(this.core);
+    else this.core.admit(this.owned);
     return { done: {} };
   }
 

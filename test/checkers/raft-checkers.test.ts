@@ -208,6 +208,31 @@ describe("checkers of the consensus core", () => {
     checker.leaves(ack, disk(7, 0, [], 3));
   });
 
+  it("effect contract: an acknowledged entry that a later leader replaced in the turn that took it in", () => {
+    const checker = new EffectContract();
+    const append = new Message(MessageKind.Append, 1, 2, 6);
+    append.index = 19;
+    append.entries = [new Entry(6, 20, EntryKind.Normal, new Uint8Array(0))];
+    checker.leaves(append, { ...disk(6, 1, []), lastIndex: 20 });
+    const ack = new Message(MessageKind.AppendResponse, 2, 1, 6);
+    ack.index = 20;
+    const replaced = {
+      ...disk(7, 3, []),
+      logWrittenInTerm: 7,
+      lastIndex: 20,
+      everHeld: () => false,
+      termAt: () => 7,
+    };
+    caught(() => checker.leaves(ack, replaced), "effect contract");
+    checker.delivered(append);
+    checker.leaves(ack, replaced);
+    caught(() => checker.leaves(ack, { ...replaced, logWrittenInTerm: 6 }), "effect contract");
+    append.to = 3;
+    const other = new Message(MessageKind.AppendResponse, 3, 1, 6);
+    other.index = 20;
+    caught(() => checker.leaves(other, replaced), "effect contract");
+  });
+
   it("acknowledgement coverage: more than the term's leader has sent", () => {
     const checker = new AckCoverage();
     const append = new Message(MessageKind.Append, 1, 2, 5);

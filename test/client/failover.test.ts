@@ -230,6 +230,25 @@ describe(`client: failover (SEED=${SEED})`, () => {
     assert.equal(session.owner, "n2");
   });
 
+  it("goes after its session, idle as it is, when a ping is answered that it has left the node", async () => {
+    const { world, cluster, session, handle } = await opened();
+    cluster.giveTo("n2");
+    cluster.interfere = (request, node) =>
+      node === "n1" && request.ping ? refuse(ErrorCode.NOT_OWNER, "session 1 has left this node") : null;
+    await world.until(() => session.owner === "n2", 5_000);
+    await world.settle(handle.write(0, text("x")));
+    assert.deepEqual(cluster.effects, ["open a", "write a 1"]);
+  });
+
+  it("stays where it is while a ping is refused because the node lacks its lease for a moment", async () => {
+    const { world, cluster, session } = await opened();
+    cluster.interfere = (request) => (request.ping ? refuse(ErrorCode.LEASE_LOST, "no lease") : null);
+    const before = cluster.requests("attach").length;
+    await world.pass(3_000);
+    assert.equal(session.owner, "n1");
+    assert.equal(cluster.requests("attach").length, before);
+  });
+
   it("asks for a file that is protected for the moment again under a new id, and not at all if told so", async () => {
     const { world, cluster, session } = await start();
     let refusals = 3;

@@ -1,6 +1,26 @@
 import assert from "node:assert/strict";
 import type { CoordinatorEvents } from "../../src/coordinator/api.js";
+import { ErrorCode } from "../../src/wire/errors.js";
 import { quiet, TestClient, World } from "./world.js";
+
+describe("a ping on a connection with a session", () => {
+  // Found by the simulator, cluster seed 313: its client believed its session in good hands until that had expired.
+  it("is refused once the session has left the node, or while the node may not serve it", async () => {
+    const world = new World();
+    world.init();
+    const n1 = await world.start("n1");
+    await world.start("n2");
+    const alice = await TestClient.make(1).open(n1);
+    const ping = async () => (await alice.ask({ ping: {} })).error?.code ?? 0;
+    assert.equal(await ping(), 0);
+    n1.lease.held = false;
+    assert.equal(await ping(), ErrorCode.LEASE_LOST);
+    n1.lease.held = true;
+    world.nodeDown(n1);
+    await quiet();
+    assert.equal(await ping(), ErrorCode.NOT_OWNER);
+  });
+});
 
 describe("a file node that loads what it owns", () => {
   // Found by the simulator, cluster seed 50: a snapshot had skipped the event, and the move waited until it was given up.

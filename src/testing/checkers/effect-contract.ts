@@ -9,6 +9,15 @@ import type { DiskView } from "./disk-view.js";
 export class EffectContract {
   /** By the term of a leader, the terms of the entries that it has sent, by index: its log, as far as it was seen. */
   private readonly sent = new Map<number, Map<number, number>>();
+  /** How far the appends of a term have brought its leader's log to a member. */
+  private readonly brought = new Map<string, number>();
+
+  /** A message has reached its receiver. */
+  delivered({ kind, to, term, index, entries }: Message): void {
+    if (kind !== MessageKind.Append) return;
+    const key = `${to}/${term}`;
+    this.brought.set(key, Math.max(this.brought.get(key) ?? 0, index + entries.length));
+  }
 
   /** `message` is leaving; `disk` is its sender's. */
   leaves(message: Message, disk: DiskView): void {
@@ -71,7 +80,8 @@ export class EffectContract {
    * disks that sync in groups or whose completions are noticed late even before the acknowledgement leaves; then the log
    * on disk is that leader's work. It was elected without it and could not have been, had a majority accepted it in the
    * term before: it can never be committed, and the acknowledgement is worth as much as one that the network kept for so
-   * long. That none of them counts is for the check of commits against the disks. But the entry must have been there.
+   * long. That none of them counts is for the check of commits against the disks. But the entry must have been there; or,
+   * where one turn took the appends of both leaders and wrote only what the later one left of them, it must have come.
    */
   private acknowledgedDurable(message: Message, disk: DiskView): void {
     const { index, term } = message;
@@ -79,9 +89,11 @@ export class EffectContract {
       this.broken(message, `acknowledges ${index}, its disk ends at ${disk.lastIndex}`);
     const due = this.sent.get(term)?.get(index);
     if (due === undefined || index <= disk.snapshotIndex) return;
-    if (!disk.everHeld(index, due))
+    const replaced = disk.logWrittenInTerm > term;
+    const came = index <= (this.brought.get(`${message.from}/${term}`) ?? 0);
+    if (!disk.everHeld(index, due) && !(replaced && came))
       this.broken(message, `acknowledges ${due}/${index}, which was never on its disk`);
-    if (disk.termAt(index) !== due && disk.logWrittenInTerm <= term)
+    if (disk.termAt(index) !== due && !replaced)
       this.broken(message, `acknowledges ${due}/${index}, its disk has term ${disk.termAt(index)} there`);
   }
 

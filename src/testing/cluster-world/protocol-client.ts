@@ -36,6 +36,7 @@ export class ProtocolClient {
   onNotice: (notice: v1.INotice) => void = () => undefined;
   private stream: ClientStream<v1.IFileRequest> | null = null;
   private readonly waiting = new Map<number, (response: v1.IFileResponse) => void>();
+  private readonly cancels = new Set<number>();
   private nextId = 1;
 
   constructor(
@@ -109,8 +110,9 @@ export class ProtocolClient {
   }
 
   private heard(response: v1.IFileResponse): void {
-    // A refusal may come from a node that knows the session no more.
-    if (!response.error) this.heardUs = this.sim.nowUs;
+    // A refusal, a notice and the answer to a cancel may come from a node that knows the session no more.
+    const cancelled = this.cancels.delete(response.id ?? 0);
+    if (!response.error && !response.notice && !cancelled) this.heardUs = this.sim.nowUs;
     if (response.notice) return this.onNotice(response.notice);
     const answer = this.waiting.get(response.id ?? 0);
     this.waiting.delete(response.id ?? 0);
@@ -127,6 +129,7 @@ export class ProtocolClient {
     const { stream } = this;
     if (stream === null) return Promise.resolve({ error: { code: ErrorCode.SERVER_UNAVAILABLE } });
     const id = this.nextId++;
+    if (body.cancel) this.cancels.add(id);
     const context = {
       channelSequence: extras.channelSequence ?? this.channelSequence,
       replay: extras.replay ?? false,

@@ -207,6 +207,7 @@ export class CoreChecks {
   delivered(message: Message): void {
     const { tally } = this.sim;
     this.coverage.delivered(message);
+    this.contract.delivered(message);
     switch (message.kind) {
       case MessageKind.AppendResponse:
         if (message.reject) tally.situation("append rejected");
