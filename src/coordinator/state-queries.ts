@@ -114,7 +114,7 @@ function fileLocks(state: StateView, share: string, file: string): v1.IFileLock[
   return locks;
 }
 
-/** What a node incarnation has to look after. */
+/** What a node incarnation has to look after, the questions to it that it has not answered among it. */
 function ownedAnswer(state: StateView, owned: v1.IOwnedQuery, revision: number): v1.IStateAnswer {
   const node = owned.node ?? "";
   const incarnation = Number(owned.incarnation ?? 0);
@@ -125,6 +125,11 @@ function ownedAnswer(state: StateView, owned: v1.IOwnedQuery, revision: number):
     sessions: [...state.sessionsOf(node)].filter(of),
     effects: [...state.effects()].filter((effect) => effect.owner === node && of(effect)),
     keys: [...state.keysOf(node)].filter(of),
+    pending: [...state.pending()].filter((pending) =>
+      (pending.preparing ?? []).some(
+        (asked) => asked.node === node && Number(asked.incarnation ?? 0) === incarnation,
+      ),
+    ),
   };
 }
 

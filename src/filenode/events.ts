@@ -1,5 +1,5 @@
 import { HoldfastError } from "../wire/errors.js";
-import type { v1 } from "../wire/index.js";
+import { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
 import { descriptor, dropHandle } from "./handles.js";
 import { idKey, sameBytes } from "./ids.js";
@@ -142,11 +142,16 @@ function effectEnded(core: NodeCore, effect: v1.IEffectRecord, revision: number)
  * A lock is about to be granted at another node. It is enforced here from now on, and what ran before in its ranges ends
  * first; only then may it be granted (semantics.md F2).
  */
-async function lockPrepare(core: NodeCore, prepare: v1.ILockPrepare, revision: number): Promise<void> {
+export async function lockPrepare(
+  core: NodeCore,
+  prepare: v1.ILockPrepare,
+  revision: number,
+  missed = false,
+): Promise<void> {
   const { share, fileId } = { share: prepare.share ?? "", fileId: prepare.fileId ?? "" };
   const from = prepare.tailFrom ?? 0;
   const file = tellFile(core, share, fileId, revision, (open) =>
-    prepare.tail ? open.tail.close(from, revision) : open.announce(prepare.ranges ?? [], revision),
+    prepare.tail ? open.tail.close(from, revision, missed) : open.announce(prepare.ranges ?? [], revision),
   );
   let fileSize = 0;
   if (file !== undefined) {
@@ -162,6 +167,25 @@ async function lockPrepare(core: NodeCore, prepare: v1.ILockPrepare, revision: n
     },
   });
   core.noteRevision(result.revision);
+}
+
+/**
+ * What a parked call asks of the nodes that it waits for, made from its record: the event may have come before this node
+ * listened, or be among those that a snapshot skipped, and it is sent once. Of a tail the record does not tell where it
+ * begins, so all of the file is closed; and as its end may have been heard already, the next write asks the state.
+ */
+export function questionOf(pending: v1.IPendingRecord): v1.ILockPrepare {
+  const { id, share, fileId, handleId } = pending;
+  const asked = { pendingId: id ?? 0, share: share ?? "", fileId: fileId ?? "" };
+  const lock = v1.Command.decode(pending.command ?? new Uint8Array(0)).lock;
+  if (!lock) return { ...asked, tail: true, tailFrom: 0 };
+  const ranges = (lock.elements ?? []).map(({ offset, length, exclusive }) => ({
+    handleId: handleId ?? new Uint8Array(0),
+    offset: offset ?? 0,
+    length: length ?? 0,
+    exclusive: exclusive ?? false,
+  }));
+  return { ...asked, ranges };
 }
 
 /**

@@ -50,4 +50,43 @@ describe("a file node that loads what it owns", () => {
     await quiet();
     assert.equal(world.coordinator.state.session(sessionId)?.owner, "n2");
   });
+
+  // Found behind cluster seeds 4 and 436: a lock asked a node that had just registered and did not listen yet.
+  it("answers what was asked of it before it listened: a lock, and the end of a file for an append", async () => {
+    const world = new World();
+    world.init();
+    const client = world.coordinator.client();
+    let listener: CoordinatorEvents | null = null;
+    const deaf = {
+      ...client,
+      watch: (_node: string, events: CoordinatorEvents) => {
+        listener = events;
+        return () => {};
+      },
+    };
+    const n1 = await world.start("n1", { coordinator: deaf });
+    const n2 = await world.start("n2");
+    const [alice, bob] = [await TestClient.make(1).open(n1), await TestClient.make(2).open(n2)];
+    const shared = { shareMode: { read: true, write: true, delete: true } };
+    const hers = await alice.openFile("f", shared);
+    const his = await bob.openFile("f", shared);
+    const elements = [{ offset: 0, length: 8, exclusive: true }];
+    const lock = bob.ask(
+      { lock: { handle: his.handle ?? null, sequenceIndex: 1, sequenceNumber: 1, elements } },
+      { request: bob.requestId(1) },
+    );
+    const append = bob.ask(
+      { write: { handle: his.handle ?? null, append: true, data: Buffer.from("end") } },
+      { request: bob.requestId(2) },
+    );
+    await quiet();
+    assert.equal([...world.coordinator.state.pending()].length, 2, "both wait for n1");
+    (listener as CoordinatorEvents | null)?.onResync(world.coordinator.revision);
+    assert.equal((await lock).error ?? null, null);
+    assert.equal((await append).error ?? null, null);
+    // What it enforces is what it was asked for.
+    const write = { handle: hers.handle ?? null, offset: 0, data: Buffer.from("x") };
+    await alice.refused(ErrorCode.FILE_LOCK_CONFLICT, { write }, { request: alice.requestId(3) });
+    await alice.must({ write: { ...write, offset: 20 } }, { request: alice.requestId(4) });
+  });
 });
