@@ -79,6 +79,10 @@ describe("checkers of the consensus core", () => {
     checker.elected(2, 2, log(1, [1]));
     caught(() => checker.elected(2, 3, log(1, [1, 1, 1, 2])), "leader completeness");
     caught(() => checker.elected(2, 3, log(5, [1])), "leader completeness");
+    // An entry of term 2 that the leader of term 4 has committed: late votes for term 3 elect somebody without it.
+    ledger.committed(3, 6, 2, 12, 4);
+    checker.elected(2, 3, log(5, [2, 3]));
+    caught(() => checker.elected(2, 5, log(5, [2, 3])), "leader completeness");
   });
 
   it("state machine safety: another command at an index, a gap, a repetition", () => {

@@ -6,6 +6,8 @@ export interface Committed {
   readonly term: number;
   readonly hash: number;
   readonly node: number;
+  /** Term of the first member that reported it: one that leads later than that holds it, an older one need not. */
+  readonly inTerm: number;
 }
 
 /**
@@ -17,11 +19,11 @@ export class CommittedLedger {
   /** Largest index that was ever reported. */
   last = 0;
 
-  /** `node` hands this entry out as committed. True when nobody had reported it before. */
-  committed(node: number, index: number, term: number, hash: number): boolean {
+  /** `node`, in term `inTerm`, hands this entry out as committed. True when nobody had reported it before. */
+  committed(node: number, index: number, term: number, hash: number, inTerm = term): boolean {
     const known = this.byIndex.get(index);
     if (known === undefined) {
-      this.byIndex.set(index, { index, term, hash, node });
+      this.byIndex.set(index, { index, term, hash, node, inTerm });
       if (index > this.last) this.last = index;
       return true;
     }

@@ -8,14 +8,18 @@ export interface LogTerms {
   termAt(index: number): number;
 }
 
-/** Leader Completeness: whoever is elected holds every entry that was committed in an earlier term. */
+/**
+ * Leader Completeness: whoever is elected holds every entry that was committed in an earlier term. The term that counts is
+ * the one in which it was committed: votes that come late may elect somebody in a term that others have left behind, and what
+ * their leader has committed since, entries of older terms included, he need not hold.
+ */
 export class LeaderCompleteness {
   constructor(private readonly ledger: CommittedLedger) {}
 
   /** `node` has just been elected in `term` with this log. */
   elected(node: number, term: number, log: LogTerms): void {
     for (const entry of this.ledger.entries()) {
-      if (entry.term >= term || entry.index < log.firstIndex) continue;
+      if (entry.inTerm >= term || entry.index < log.firstIndex) continue;
       if (entry.index > log.lastIndex) {
         throw new Violation(
           "leader completeness",

@@ -98,7 +98,8 @@ export class CoreChecks {
           `member ${node.id} is to apply ${entry.index}, which its disk lacks`,
         );
       }
-      const isNew = this.ledger.committed(node.id, entry.index, entry.term, entryHash(entry));
+      const inTerm = node.member?.status().term ?? entry.term;
+      const isNew = this.ledger.committed(node.id, entry.index, entry.term, entryHash(entry), inTerm);
       if (!isNew) continue;
       this.sim.trace.event(this.sim.nowUs, "committed", node.id, entry.index, entry.term, entry.kind);
       const write = decodeWrite(entry);
