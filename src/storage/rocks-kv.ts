@@ -5,9 +5,17 @@ import { asBuffer, writeU64 } from "./bytes.js";
 import { type EngineIterator, EngineStore, type KvEngine } from "./engine-store.js";
 import { openError, refuseHeadless } from "./rocks-errors.js";
 import { RocksKvIterator } from "./rocks-iterator.js";
-import { closeDatabase, openDatabase, readKey, SYNC_KEY, type RocksOptions } from "./rocks-open.js";
+import {
+  closeDatabase,
+  openDatabase,
+  readKey,
+  SYNC_KEY,
+  writeBufferBytes,
+  type RocksOptions,
+} from "./rocks-open.js";
 import type { RocksDatabase } from "./rocksdb-types.js";
 import { SyncWitness } from "./sync-witness.js";
+import { WalRoom } from "./wal-room.js";
 
 /** Opens RocksDB folders. */
 export function rocksOpener(options: RocksOptions = {}): KvOpener {
@@ -39,17 +47,24 @@ export async function openRocks(folder: string, options: RocksOptions = {}): Pro
 /** RocksDB below an `EngineStore`. */
 class RocksEngine implements KvEngine {
   readonly #db: RocksDatabase;
+  readonly #room: WalRoom;
+  /** The log is being made longer; the next write waits for it. */
+  #making: Promise<void> | null = null;
 
   private constructor(
     db: RocksDatabase,
     readonly synced: number,
+    room: WalRoom,
   ) {
     this.#db = db;
+    this.#room = room;
   }
 
   static async open(folder: string, options: RocksOptions, acknowledged: number): Promise<RocksEngine> {
     const { db, synced } = await openDatabase(folder, options, acknowledged);
-    return new RocksEngine(db, synced);
+    const room = walRoom(folder, options);
+    await room.make();
+    return new RocksEngine(db, synced, room);
   }
 
   get(key: Uint8Array): Promise<Uint8Array | null> {
@@ -62,19 +77,43 @@ class RocksEngine implements KvEngine {
   }
 
   write(ops: readonly WriteOp[], syncNumber: number, done: (error: Error | null) => void): void {
+    if (this.#making === null) this.#write(ops, syncNumber, done);
+    else void this.#making.then(() => this.#write(ops, syncNumber, done));
+  }
+
+  #write(ops: readonly WriteOp[], syncNumber: number, done: (error: Error | null) => void): void {
     const batch = this.#db.batch();
+    let bytes = 0;
     for (const op of ops) {
-      if (op.type === "put") batch.put(asBuffer(op.key), asBuffer(op.value));
-      else batch.del(asBuffer(op.key));
+      bytes += op.key.length;
+      if (op.type === "put") {
+        bytes += op.value.length;
+        batch.put(asBuffer(op.key), asBuffer(op.value));
+      } else batch.del(asBuffer(op.key));
     }
     // An empty synced batch would reach neither the log nor the disk; the store's own key makes it a real one.
     if (syncNumber > 0) batch.put(SYNC_KEY, encoded(syncNumber));
-    batch.write({ sync: syncNumber > 0 }, (error) => done(error ?? null));
+    batch.write({ sync: syncNumber > 0 }, (error) => {
+      if (!error && this.#room.wrote(bytes)) this.#makeRoom();
+      done(error ?? null);
+    });
   }
 
-  close(): Promise<void> {
-    return closeDatabase(this.#db);
+  #makeRoom(): void {
+    this.#making = this.#room.make().then(() => {
+      this.#making = null;
+    });
   }
+
+  async close(): Promise<void> {
+    await this.#making;
+    await closeDatabase(this.#db);
+  }
+}
+
+/** A log is a little longer than the write buffer that it protects, and one batch may come on top. */
+function walRoom(folder: string, options: RocksOptions): WalRoom {
+  return new WalRoom(folder, writeBufferBytes(options) + 8 * 1024 * 1024);
 }
 
 function encoded(syncNumber: number): Buffer {

@@ -14,6 +14,11 @@ export interface RocksOptions {
   readonly makeRoom?: () => Promise<void>;
 }
 
+/** Size of the table in memory; the log file that protects it ends with it. */
+export function writeBufferBytes(options: RocksOptions): number {
+  return options.writeBufferBytes ?? 16 * 1024 * 1024;
+}
+
 /** Own key of the store: the number of the synced batch that wrote it. Keys that begin with 0 belong to the store. */
 export const SYNC_KEY = Buffer.from([0]);
 
@@ -37,7 +42,7 @@ export async function openDatabase(
         errorIfExists: false,
         compression: false,
         cacheSize: options.cacheBytes ?? 32 * 1024 * 1024,
-        writeBufferSize: options.writeBufferBytes ?? 16 * 1024 * 1024,
+        writeBufferSize: writeBufferBytes(options),
         maxOpenFiles: 500,
       },
       (error) => (error ? reject(openError(folder, error)) : resolve()),

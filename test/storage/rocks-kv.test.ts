@@ -120,7 +120,7 @@ describe("openRocks", () => {
   it("refuses a folder whose write-ahead log was cut below what was acknowledged", async () => {
     const path = await filled();
     const log = largestLog(path);
-    truncateSync(log, Math.floor(statSync(log).size / 2));
+    truncateSync(log, Math.floor(writtenBytes(log) / 2));
     await assert.rejects(openRocks(path), refused("STORAGE_FAILED", /lost acknowledged writes/));
   });
 
@@ -128,7 +128,7 @@ describe("openRocks", () => {
     const path = await filled();
     const log = largestLog(path);
     const bytes = readFileSync(log);
-    const middle = Math.floor(bytes.length / 2);
+    const middle = Math.floor(writtenBytes(log) / 2);
     bytes[middle] = (bytes[middle] as number) ^ 4;
     writeFileSync(log, bytes);
     await assert.rejects(openRocks(path), refused("STORAGE_FAILED", /lost acknowledged writes|damaged/));
@@ -176,10 +176,21 @@ describe("openRocks", () => {
       await assert.rejects(read(), /damaged|failed|a changed value/);
     });
 
+  it("refuses a folder whose write-ahead log reads as zeros from its middle on", async () => {
+    const path = await filled();
+    const log = largestLog(path);
+    const size = statSync(log).size;
+    truncateSync(log, Math.floor(writtenBytes(log) / 2));
+    truncateSync(log, size);
+    await assert.rejects(openRocks(path), refused("STORAGE_FAILED", /lost acknowledged writes/));
+  });
+
   it("drops a torn last write that was never acknowledged", async () => {
     const path = await filled();
     const log = largestLog(path);
-    writeFileSync(log, Buffer.concat([readFileSync(log), Buffer.from([1, 2, 3, 4, 5, 6, 7])]));
+    const bytes = readFileSync(log);
+    Buffer.from([1, 2, 3, 4, 5, 6, 7]).copy(bytes, writtenBytes(log));
+    writeFileSync(log, bytes);
     const store = await openRocks(path);
     assert.equal(Buffer.from((await store.get(Buffer.from("k99"))) ?? []).toString(), "value 99");
     await store.close();
@@ -213,6 +224,14 @@ async function witnessed(path: string): Promise<string> {
     assert(Date.now() < deadline, "the witness never reached 100");
     await new Promise((resolve) => setImmediate(resolve));
   }
+}
+
+/** How much of a log was written: it is longer than that, and the rest reads as zeros. */
+function writtenBytes(log: string): number {
+  const bytes = readFileSync(log);
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0) end--;
+  return end;
 }
 
 function largestLog(path: string): string {
