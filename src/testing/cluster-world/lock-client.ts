@@ -7,6 +7,7 @@ import type { SimProcess } from "../sim/sim-process.js";
 import { Violation } from "../sim/simulation.js";
 import type { ClusterWorld } from "./cluster-world.js";
 import type { LockHistory } from "./lock-history.js";
+import { RandomProgram } from "./random-program.js";
 
 /** Bytes of the file that is locked. Small, so that ranges touch and overlap by one. */
 const BYTES = 10;
@@ -17,48 +18,29 @@ const DEADLINE_MS = 8_000;
  * A program over the client library that locks, unlocks, reads and writes small ranges of one file. What it asked and
  * was answered goes into a history; a holder is one open, and after an unknown outcome the next open is another holder.
  */
-export class LockClient {
+export class LockClient extends RandomProgram {
   private session: Session | null = null;
   private handle: Handle | null = null;
   private opens = 0;
   private held: { readonly range: Range; readonly exclusive: boolean }[] = [];
-  private stopped = false;
 
   constructor(
     readonly id: number,
-    private readonly world: ClusterWorld,
+    world: ClusterWorld,
     private readonly process: SimProcess,
-    private readonly prng: Prng,
+    prng: Prng,
     private readonly file: string,
     private readonly history: LockHistory,
-  ) {}
+  ) {
+    super([20_000, 60_000, 200_000], world, prng);
+  }
 
   private get holder(): string {
     return `locker ${this.id}.${this.opens}`;
   }
 
-  /** Runs until it is stopped. */
-  async run(): Promise<void> {
-    const meanUs = this.prng.pick([20_000, 60_000, 200_000]);
-    while (!this.stopped) {
-      await this.world.pause(this.prng.exponential(meanUs));
-      if (this.stopped) return;
-      try {
-        await this.step();
-      } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-        if (error.code === ErrorCode.INTERNAL) throw error;
-        this.lost();
-      }
-    }
-  }
-
-  stop(): void {
-    this.stopped = true;
-  }
-
   /** Nobody can say what this open still holds: it is left to its timeout. */
-  private lost(): void {
+  protected async startOver(): Promise<void> {
     if (this.handle !== null)
       this.history.asked(this.id, { close: true, holder: this.holder }, this.world.sim.nowUs);
     this.world.locks.gone(this.holder);
@@ -68,7 +50,7 @@ export class LockClient {
     this.held = [];
   }
 
-  private async step(): Promise<void> {
+  protected async step(): Promise<void> {
     this.session ??= await connectOver(
       this.world.population.network(this.id, this.process),
       this.process.runtime(),

@@ -8,6 +8,7 @@ import { Violation } from "../sim/simulation.js";
 import { encode, RECORD_BYTES, text } from "./cluster-client.js";
 import type { ClusterWorld } from "./cluster-world.js";
 import type { Holding, OpenHistory, OpenRequest } from "./open-history.js";
+import { RandomProgram } from "./random-program.js";
 
 const DEADLINE_MS = 8_000;
 const HELD_MAX = 2;
@@ -41,48 +42,32 @@ interface Held {
  * A program over the client library that opens a few shared files, alone or beside readers or writers, and closes them.
  * What it asked and was answered goes into a history. Who lets nobody else write finds what it found or wrote before.
  */
-export class OpenClient {
+export class OpenClient extends RandomProgram {
   private session: Session | null = null;
   private held: Held[] = [];
   private opens = 0;
   private serial = 0;
-  private stopped = false;
   private readonly timeoutMs: number;
 
   constructor(
     readonly id: number,
-    private readonly world: ClusterWorld,
+    world: ClusterWorld,
     private readonly process: SimProcess,
-    private readonly prng: Prng,
+    prng: Prng,
     private readonly files: readonly string[],
     private readonly history: OpenHistory,
     /** Files that some client has opened: nobody removes them. */
     private readonly present: Set<string>,
   ) {
+    super([30_000, 100_000, 300_000], world, prng);
     this.timeoutMs = prng.pick([1_000, 2_500, 6_000]);
   }
 
-  /** Runs until it is stopped. */
-  async run(): Promise<void> {
-    const meanUs = this.prng.pick([30_000, 100_000, 300_000]);
-    while (!this.stopped) {
-      await this.world.pause(this.prng.exponential(meanUs));
-      if (this.stopped) return;
-      try {
-        await this.step();
-      } catch (error) {
-        if (!(error instanceof HoldfastError)) throw error;
-        if (error.code === ErrorCode.INTERNAL) throw error;
-        await this.leave(this.prng.chance(0.5));
-      }
-    }
+  protected async startOver(): Promise<void> {
+    await this.leave(this.prng.chance(0.5));
   }
 
-  stop(): void {
-    this.stopped = true;
-  }
-
-  private async step(): Promise<void> {
+  protected async step(): Promise<void> {
     this.session ??= await this.connect();
     const dice = this.prng.below(20);
     const held = this.held.length === 0 ? null : this.prng.pick(this.held);
