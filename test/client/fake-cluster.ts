@@ -257,7 +257,8 @@ export class FakeNode {
       return refuse(ErrorCode.OBJECT_NAME_NOT_FOUND, "no such handle");
     handle.volatile = this.cluster.nextVolatile++;
     handle.connectedTo = stream;
-    return { open: this.#openReply(handle, v1.HandleKind.PERSISTENT) };
+    const reply = this.#openReply(handle, v1.HandleKind.PERSISTENT);
+    return { open: { ...reply, createAction: v1.CreateAction.OPENED } };
   }
 
   #resolve(resolve: v1.IResolveRequest): v1.IFileResponse {

@@ -223,6 +223,15 @@ describe("FileService over gRPC", () => {
       stat: { share: "demo", path: "f" },
     });
     assert.equal(called.stat?.info?.size, 2);
+    assert.equal(open.createAction, v1.CreateAction.CREATED);
+    await unary(one, "ResumeSession", { context });
+    const again = await unary<v1.IOpenReply>(one, "Reconnect", {
+      context,
+      handleId: handle?.persistent ?? null,
+      createGuid: guidOf("f"),
+      persistent: true,
+    });
+    assert.equal(again.createAction, v1.CreateAction.OPENED, "taken up, not created");
 
     await failsWith(
       ErrorCode.UNAUTHENTICATED,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import { ErrorCode } from "../../src/wire/errors.js";
-import type { v1 } from "../../src/wire/index.js";
+import { v1 } from "../../src/wire/index.js";
 import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
 
 /** An attach that takes handles along, as the client library sends it. */
@@ -106,6 +106,46 @@ describe("a session that is taken up together with its handles", () => {
       assert.ok(response.error, "somebody else's session was taken up");
       await alice.write(open, 0, "undisturbed");
     }
+  });
+
+  it("says OPENED of a handle that is taken up, and the create's own action of a create that is sent again", async () => {
+    const open = await alice.openFile("f");
+    assert.equal(open.createAction, v1.CreateAction.CREATED);
+    const later = async () => {
+      alice.hangUp();
+      await quiet();
+      alice.dial(n1);
+      alice.channelSequence += 1;
+    };
+
+    await later();
+    const attached = await alice.must(attach(alice, [along(open, "f")]));
+    assert.equal(
+      attached.session?.reconnected?.[0]?.open?.createAction,
+      v1.CreateAction.OPENED,
+      "with attach",
+    );
+
+    await later();
+    await alice.must(attach(alice, []));
+    const request = alice.requestId();
+    const one = { reconnect: along(open, "f") };
+    assert.equal(
+      (await alice.must(one, { request })).open?.createAction,
+      v1.CreateAction.OPENED,
+      "by itself",
+    );
+    const again = await alice.must(one, { request, replay: true });
+    assert.equal(again.open?.createAction, v1.CreateAction.OPENED, "sent again");
+    const asked = await alice.must({ resolve: { request } });
+    assert.equal(asked.resolve?.response?.open?.createAction, v1.CreateAction.OPENED, "asked about");
+
+    const spec = alice.openRequest("g");
+    assert.equal((await alice.must(spec)).open?.createAction, v1.CreateAction.CREATED);
+    await later();
+    await alice.must(attach(alice, []));
+    const replayed = await alice.must(spec, { replay: true });
+    assert.equal(replayed.open?.createAction, v1.CreateAction.CREATED, "a replay that reconnects");
   });
 
   it("gives a handle again to a client that never heard that it has it back", async () => {

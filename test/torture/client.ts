@@ -296,6 +296,8 @@ export class TortureClient {
   async resume(held: Held): Promise<v1.IOpenReply> {
     const reply = (await this.must(this.reconnectRequest(held))).open;
     assert(reply);
+    // Semantics.md A6, step 5.
+    assert.equal(reply.createAction, v1.CreateAction.OPENED, "a resume is told of no create");
     held.reply = reply;
     return reply;
   }

@@ -104,7 +104,7 @@ async function opened(
   return { open: openReply(record, open, now) };
 }
 
-/** What the client gets to know of a handle. */
+/** What the client gets to know of a handle: of a create its own action, of a reconnect OPENED (semantics.md A6). */
 export function openReply(
   record: v1.IHandleRecord,
   open: v1.IOpenResult,
@@ -113,7 +113,7 @@ export function openReply(
   const lease = open.lease;
   return {
     handle: { persistent: record.id ?? null, volatile: record.volatileId ?? 0 },
-    createAction: record.createAction ?? null,
+    createAction: open.reconnected ? v1.CreateAction.OPENED : (record.createAction ?? null),
     kind: record.kind ?? null,
     timeoutMs: record.timeoutMs ?? 0,
     lease: lease

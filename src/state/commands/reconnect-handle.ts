@@ -47,7 +47,7 @@ function reconnect(tx: Tx, session: SessionRow, command: v1.IReconnectHandle): v
   if (handle.principal !== session.r.principal && !mutant.principalUnchecked)
     return fail(ErrorCode.ACCESS_DENIED, "the handle belongs to another principal");
   const refused = resumeHandle(tx, session, handle, { keepReplayEligible: false });
-  return refused ?? { open: openResult(tx, handle, false) };
+  return refused ?? { open: { ...openResult(tx, handle, false), reconnected: true } };
 }
 
 /** By the persistent id; a persistent one also by its guid, when the id was never learned. */

@@ -78,7 +78,9 @@ describe("smb2.persistent-open", () => {
       });
       assertCode(rename, ErrorCode.ACCESS_DENIED);
       world.connect(a);
-      assert.equal(world.reconnect(a, handle).error, undefined);
+      const again = world.reconnect(a, handle);
+      assert.equal(again.error, undefined);
+      assert.equal(again.open?.reconnected, true, "told apart from a replay, which says the create's action");
     }
   });
 
@@ -91,6 +93,7 @@ describe("smb2.persistent-open", () => {
     const again = world.open(a, { guid: "g", disposition: v1.Disposition.CREATE, replay: true });
     assert.equal(again.error, undefined);
     assert.equal(again.open?.replayed, true);
+    assert.equal(again.open?.reconnected ?? false, false);
     assert.deepEqual(again.open?.handle?.id, handle.id);
     assert.equal(again.open?.handle?.createAction, v1.CreateAction.CREATED);
     assert.notEqual(again.open?.handle?.volatileId, handle.volatileId);
