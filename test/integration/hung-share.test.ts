@@ -1,17 +1,25 @@
 import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import { digestOf } from "../../src/filenode/effects/append.js";
 import { performEffect, resolveEffect } from "../../src/filenode/effects/index.js";
 import { PosixVfs } from "../../src/filenode/vfs/posix-vfs.js";
 import { v1 } from "../../src/wire/index.js";
 import { createDisk, type TestDisk } from "../chaos/disks.js";
+import { until } from "./cluster.js";
 
 const TRIES = 5;
-/** Time for a write to get into the kernel; nothing shows when it is there. Too short makes the test miss, not fail. */
-const INTO_KERNEL_MS = 60;
+
+/** Threads of this process that the kernel holds in an uninterruptible wait, as it does what writes to a frozen file system. */
+function threadsHeld(): number {
+  const states = readdirSync("/proc/self/task").map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, "utf8");
+    return stat.charAt(stat.lastIndexOf(")") + 2);
+  });
+  return states.filter((state) => state === "D").length;
+}
 
 describe("a share that the kernel has frozen", function () {
   this.timeout(60_000);
@@ -39,9 +47,15 @@ describe("a share that the kernel has frozen", function () {
         const effect = { id, kind, path, fileId, length: data.length, dataDigest: digestOf(data) };
         await disk.freeze();
         const late = performEffect(old, effect, data);
-        await sleep(INTO_KERNEL_MS);
-        const resolved = resolveEffect(next, effect);
-        await sleep(INTO_KERNEL_MS);
+        await until("the write hangs in the kernel", 10_000, () => threadsHeld() >= 1);
+        let settled = false;
+        const resolved = resolveEffect(next, effect).finally(() => (settled = true));
+        // An owner that does not wait comes to its end while the write still hangs; the thaw then shows what that does.
+        await Promise.race([
+          until("the next owner waits for it", 10_000, () => threadsHeld() >= 2),
+          resolved.catch(() => undefined),
+        ]);
+        assert.equal(settled, false, "resolved while the share hung");
         await disk.thaw();
         assert.equal((await resolved).size, data.length, `try ${id}`);
         await late;
