@@ -16,6 +16,7 @@ export class NodeProcess {
   readonly ended: Promise<Ended>;
   private child: ChildProcess;
   private running = true;
+  private listening = false;
 
   /** Starts it. `say` gets each line that it writes to stderr. */
   constructor(
@@ -33,6 +34,7 @@ export class NodeProcess {
     this.child.stderr?.on("data", (text: string) => {
       for (const line of text.split("\n")) if (line !== "") say(line);
     });
+    this.child.once("message", () => (this.listening = true));
     this.ended = new Promise((resolve) => {
       this.child.once("close", (code, signal) => {
         this.running = false;
@@ -62,20 +64,26 @@ export class NodeProcess {
     return ended;
   }
 
-  /** Polls /readyz; false at the deadline (Unix ms) or when the process ends before. */
+  /**
+   * Polls /readyz; false at the deadline (Unix ms) or when the process ends before. Not before the node has said that it
+   * listens: until then whoever answers at that port is somebody else, as another cluster that runs already.
+   */
   async untilReady(deadline: number): Promise<boolean> {
     while (Date.now() < deadline && this.running) {
-      try {
-        const response = await fetch(`http://${this.node.http}/readyz`, {
-          signal: AbortSignal.timeout(3_000),
-        });
-        await response.arrayBuffer();
-        if (response.ok) return true;
-      } catch {
-        // Not listening yet.
-      }
+      if (this.listening && (await this.isReady())) return true;
       await new Promise((done) => setTimeout(done, 50));
     }
     return false;
+  }
+
+  private async isReady(): Promise<boolean> {
+    try {
+      const response = await fetch(`http://${this.node.http}/readyz`, { signal: AbortSignal.timeout(3_000) });
+      await response.arrayBuffer();
+      return response.ok;
+    } catch {
+      // Gone, or too busy to answer in time.
+      return false;
+    }
   }
 }

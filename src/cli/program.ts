@@ -79,7 +79,7 @@ function addProcesses(program: Command, done: Done): void {
     .action(
       action<[{ basePort: string; data: string; restart?: boolean }]>(done, (context, o) =>
         up(context, {
-          basePort: count(o.basePort, "--base-port"),
+          basePort: count(o.basePort, "--base-port", 7401),
           data: o.data,
           restart: o.restart ?? false,
         }),
@@ -344,8 +344,8 @@ function addChanges(program: Command, done: Done): void {
     );
 }
 
-function count(text: string, flag: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw usageError(`${flag} ${text} is no number`, `write ${flag} 100`);
+function count(text: string, flag: string, example = 100): number {
+  if (!/^\d{1,15}$/.test(text)) throw usageError(`${flag} ${text} is no number`, `write ${flag} ${example}`);
   return Number(text);
 }
 

@@ -34,6 +34,8 @@ export async function runNode(sources: ConfigSources): Promise<number> {
       process.exit(fatal.exitCode);
     });
     say(`${config.name} listens: gRPC ${config.listen.grpc}, HTTP ${config.listen.http}; pid ${process.pid}`);
+    // To a parent that asks the ports: from here on it is this process that answers there.
+    process.send?.("listening");
     const why = await stop;
     say(`${config.name} stops: ${why}`);
     await node.stop(why);

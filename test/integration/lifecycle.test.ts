@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { NODE_EXIT } from "../../src/node/exit-codes.js";
@@ -278,7 +279,44 @@ describe("holdfast up", () => {
     );
     for (const name of ["n1", "n2", "n3"]) assert.equal(existsSync(join(data, name, "pid")), false, name);
     assert.equal((await run(["up", "--base-port", "65500"])).code, 2);
+    assert.match((await run(["up", "--base-port", "x"])).stderr, /Next: write --base-port 7401/);
     assert.equal((await run(["up", "--base-port", "x"])).code, 2);
+  });
+
+  it("does not take the cluster that runs at its ports already for its own", async () => {
+    folder = await TestCluster.create(1);
+    const data = join(folder.folder, "up");
+    const base = await freeBase();
+    // Each of them says that it is ready, as the nodes of a cluster that runs already do.
+    const others = [100, 101, 102].map((offset) => {
+      const other = createHttpServer((_, response) => void response.end("ok"));
+      return new Promise<() => void>((resolve) =>
+        other.listen(base + offset, "127.0.0.1", () => resolve(() => other.close())),
+      );
+    });
+    const close = await Promise.all(others);
+    const result = await run(["up", "--base-port", String(base), "--data", data]);
+    for (const each of close) each();
+    assert.equal(result.code, NODE_EXIT.addressInUse, result.stderr);
+    assert.doesNotMatch(result.stdout, /Try, in another terminal/);
+  });
+
+  it("ends with a failure once none of its nodes is left", async () => {
+    folder = await TestCluster.create(1);
+    const data = join(folder.folder, "up");
+    const base = await freeBase();
+    const child = spawn(process.execPath, [bin, "up", "--base-port", String(base), "--data", data], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const end = ended(child);
+    let said = "";
+    child.stdout.on("data", (text: Buffer) => (said += text.toString()));
+    await until("up says what to try", 60_000, () => said.includes("Ctrl-C stops the cluster"));
+    for (const name of ["n1", "n2", "n3"])
+      process.kill(Number(readFileSync(join(data, name, "pid"), "utf8")), "SIGKILL");
+    const result = await end;
+    assert.equal(result.code, 1, result.stderr);
+    assert.match(result.stderr, /^no node is left$/m);
   });
 });
 

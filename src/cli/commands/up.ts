@@ -59,7 +59,11 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
       }
       await welcome({ ...context, endpoints: nodes.map((node) => node.grpc), output: "table" }, nodes);
       watch(context, started, options, () => stopping);
-      await asked;
+      const last = await Promise.race([asked, options.restart ? asked : allEnded(started)]);
+      if (last !== "stop") {
+        context.say("no node is left");
+        return last;
+      }
     }
     context.say("stopping");
     await stopAll(context, started);
@@ -152,6 +156,12 @@ function watch(
     });
   };
   started.forEach((_, i) => follow(i));
+}
+
+/** The exit code of the first node, once all have ended. */
+async function allEnded(started: readonly NodeProcess[]): Promise<number> {
+  const [first] = await Promise.all(started.map((each) => each.ended));
+  return first?.code || EXIT.failure;
 }
 
 /** One after the other, so that leadership can be handed over while there is a quorum. */
