@@ -151,6 +151,7 @@ export class Channel implements FileChannel {
     const deadline = request.deadlineMs ?? 0;
     const call: Call = {
       session,
+      channel: this.id,
       request: context?.request ?? null,
       channelSequence: (context?.channelSequence ?? 0) & 0xffff,
       replay: context?.replay ?? false,

@@ -60,6 +60,7 @@ const promises: Record<FilenodeMutant, () => Promise<void>> = {
     const first = data("a", 0);
     await quiet();
     const late = data("b", 1);
+    await quiet();
     n1.lease.held = false;
     holding = false;
     letGo();

@@ -9,6 +9,8 @@ import type { OpenHandle, OwnedSession, Running } from "../sessions.js";
 /** One call of a client on an attached session, as the handlers see it. */
 export interface Call {
   readonly session: OwnedSession;
+  /** The channel by which it came. Not one of the session's any more: its client has gone on without it. */
+  readonly channel: number;
   /** Names a mutating call for ever; null: the client does not want its reply kept. */
   readonly request: v1.IRequestId | null;
   readonly channelSequence: number;

@@ -12,7 +12,7 @@ import type { OpenFile } from "../open-file.js";
 import type { OpenHandle } from "../sessions.js";
 import { type Call, firstUse, handleOf, needAccess, onHandle, position, type Reply, settle } from "./call.js";
 import { type EffectWish, effectCall } from "./effect.js";
-import { closeWhole, holdingTail, untilTailOpen } from "./tail.js";
+import { closeWhole, holdingTail, stillWanted, untilTailOpen } from "./tail.js";
 
 /** Reads; past the end there is nothing, which is no error. */
 export function readCall(core: NodeCore, call: Call, request: v1.IReadRequest): Promise<Reply> {
@@ -40,7 +40,6 @@ export function writeCall(core: NodeCore, call: Call, request: v1.IWriteRequest)
   needAccess(handle, access.writeData, "write");
   const offset = position(request.offset, "offset");
   const end = position(offset + data.length, "end of the write");
-  const { connection } = call.session.record;
   return onHandle(core, call, handle, WRITING, async () => {
     checkLocks(handle, offset, data.length, true);
     // All before the write counts as running: who closes the tail of the file waits for the writes that run, and who holds
@@ -50,9 +49,8 @@ export function writeCall(core: NodeCore, call: Call, request: v1.IWriteRequest)
       if (handle.openFile.tail.against(end, allowed) === null) break;
       allowed = await queued(core, data.length, () => untilTailOpen(core, call, handle, end));
     }
-    // A client that came back meanwhile has repeated it, and may have gone on from there: it would land over what came after.
-    if (call.session.record.connection !== connection)
-      throw new HoldfastError(ErrorCode.CANCELLED, "the client has connected again since this write came");
+    // A client that went on without it has repeated it: it would land over what came after that.
+    stillWanted(core, call, handle);
     return withoutConflict(handle, offset, data.length, true, async () => {
       handle.openFile.noteWriter(handle, core.options.runtime.clock.monotonicMs());
       await queued(core, data.length, () => pipeOf(core, handle).write(offset, data));

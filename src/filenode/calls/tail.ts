@@ -70,10 +70,19 @@ export async function untilTailOpen(
   }
 }
 
-// Much may have happened while it waited.
-function stillWanted(core: NodeCore, call: Call, handle: OpenHandle): void {
+/**
+ * Throws when a call that has waited must not go on. While it was parked it did not count as running: whoever waits for
+ * the end of all that runs, to connect the client anew or to give the session away, did not wait for it. Each of them
+ * takes the channels away, or freezes the session, before it looks, so what passes here is waited for again.
+ */
+export function stillWanted(core: NodeCore, call: Call, handle: OpenHandle): void {
   core.admit(call.session);
   refuseWhileFrozen(core, call.session);
+  if (!call.session.channels.has(call.channel))
+    throw new HoldfastError(
+      ErrorCode.CANCELLED,
+      `${handle.path}: the connection by which the write came is gone`,
+    );
   if (handle.closed)
     throw new HoldfastError(
       ErrorCode.FILE_CLOSED,
