@@ -11,6 +11,7 @@ import { Endpoints } from "./endpoints.js";
 import type { SessionEvents } from "./events.js";
 import type { HandleState } from "./handle-state.js";
 import { LinkSet } from "./link-set.js";
+import { type NoticeOwner, Notices } from "./notices.js";
 import type { ClientSettings } from "./options.js";
 import { nowhere } from "./race.js";
 import { Reclaimer } from "./reclaimer.js";
@@ -42,7 +43,7 @@ export interface SessionOrigin {
  * A session's connection: finds the node that takes it, takes up its handles there, lets calls flow, and does it again
  * when the link is lost. The states and their moves are in `connection-table.ts`; this class does what each state means.
  */
-export class SessionEngine implements CallBookOwner {
+export class SessionEngine implements CallBookOwner, NoticeOwner {
   readonly events = new Emitter<SessionEvents>();
   readonly calls: CallBook;
   readonly handles = new Set<HandleState>();
@@ -56,14 +57,13 @@ export class SessionEngine implements CallBookOwner {
   readonly #settings: ClientSettings;
   readonly #connector: Connector;
   readonly #pauses: Backoff;
+  readonly #notices = new Notices(this);
   #state: ConnectionState = "connecting";
   #info: v1.ISessionInfo | null = null;
   readonly #links: LinkSet;
   #reclaimer: Reclaimer | null = null;
   #pause: Timer | null = null;
   #lostAtMs = 0;
-  /** Epoch of the latest break of each lease that was told on the present links. */
-  readonly #breaksHeard = new Map<string, number>();
   #owner = "";
   #epoch = 0;
   /** The handles of the session step under way, in its order. */
@@ -175,14 +175,14 @@ export class SessionEngine implements CallBookOwner {
       else if (response.error) {
         const error = HoldfastError.fromDetail(response.error);
         if (error.extras.sessionId !== undefined) this.handleMoved(handle, error);
-        else if (reactionTo(error.code) === "settle") this.#loseHandle(handle, error);
+        else if (reactionTo(error.code) === "settle") this.loseHandle(handle, error);
       }
       done(Boolean(response.open));
     });
   }
 
   handleMoved(handle: HandleState, error: HoldfastError): void {
-    this.#follow(handle, error.extras.sessionId ?? 0, error.extras.owner);
+    this.follow(handle, error.extras.sessionId ?? 0, error.extras.owner);
   }
 
   /** The program has closed it. A session that was made for it alone ends with it. */
@@ -195,7 +195,7 @@ export class SessionEngine implements CallBookOwner {
    * Goes after a handle that was moved alone: it is in a session derived from this one, which this client takes up with
    * the guid and the token that it has. The handle's calls go there with it.
    */
-  #follow(handle: HandleState, sessionId: number, owner: v1.INodeAddress | undefined): void {
+  follow(handle: HandleState, sessionId: number, owner: v1.INodeAddress | undefined): void {
     if (!this.handles.delete(handle)) return;
     const address = owner?.grpcAddress ?? "";
     const known = this.#settings.nodes;
@@ -212,7 +212,7 @@ export class SessionEngine implements CallBookOwner {
     derived.#resume();
     this.calls.moveAway(handle);
     const path = `${handle.share}:/${handle.path}`;
-    this.#programEvents.emit("handleMoved", { path, to: owner?.node ?? "", session: sessionId });
+    this.programEvents.emit("handleMoved", { path, to: owner?.node ?? "", session: sessionId });
   }
 
   #resume(): void {
@@ -221,13 +221,13 @@ export class SessionEngine implements CallBookOwner {
   }
 
   /** What concerns handles is told where the program listens: at the session that it opened. */
-  get #programEvents(): Emitter<SessionEvents> {
-    return this.#parent === null ? this.events : this.#parent.#programEvents;
+  get programEvents(): Emitter<SessionEvents> {
+    return this.#parent === null ? this.events : this.#parent.programEvents;
   }
 
   /** All handles of the client, in whichever session. */
-  #allHandles(): HandleState[] {
-    return this.#parent === null ? this.#handlesBelow() : this.#parent.#allHandles();
+  allHandles(): HandleState[] {
+    return this.#parent === null ? this.#handlesBelow() : this.#parent.allHandles();
   }
 
   #handlesBelow(): HandleState[] {
@@ -241,6 +241,16 @@ export class SessionEngine implements CallBookOwner {
     if (this.#links.size > 0) this.#lose(`the session moves to ${address}`);
     else if (this.#state === "waiting") this.#again();
     else this.#connector.suggest(address);
+  }
+
+  /** It will belong there soon: a stream is kept ready. */
+  prepare(address: string): void {
+    this.#connector.prepare(address);
+  }
+
+  /** The node that it is attached to is left as soon as its stream ends, and then tried last. */
+  nodeStops(): void {
+    if (this.address) this.endpoints.avoid(this.address);
   }
 
   /** A node became reachable or not, as a witness saw it. */
@@ -344,7 +354,7 @@ export class SessionEngine implements CallBookOwner {
     this.endpoints.learn((info.nodes ?? []).map((node) => node.grpcAddress));
     this.endpoints.settled(link.address);
     if (first) this.calls.begin(info.sessionId ?? 0, info.slots || 1);
-    this.#breaksHeard.clear();
+    this.#notices.attached();
     const alive = this.#links.begin(link);
     this.calls.linkUp(link);
     this.#move("attached");
@@ -360,7 +370,7 @@ export class SessionEngine implements CallBookOwner {
     for (const handle of this.handles) {
       if (handle.outlivesConnection) handle.status = "stale";
       else if (!first)
-        this.#loseHandle(
+        this.loseHandle(
           handle,
           new HoldfastError(ErrorCode.FILE_CLOSED, "a plain handle ends with its connection"),
         );
@@ -374,7 +384,7 @@ export class SessionEngine implements CallBookOwner {
     this.#asked = [];
     this.#reclaimer = new Reclaimer(this.#runtime, stale, answered, {
       send: (body, answered) => this.calls.express(body, answered),
-      lost: (handle, error) => this.#loseHandle(handle, error),
+      lost: (handle, error) => this.loseHandle(handle, error),
       moved: (handle, error) => this.handleMoved(handle, error),
       relocate: (error) => this.relocate(error, false),
       done: () => this.#ready(first),
@@ -406,66 +416,15 @@ export class SessionEngine implements CallBookOwner {
 
   #onMessage(message: v1.IFileResponse): void {
     if (message.id) this.calls.onAnswer(message);
-    else if (message.notice) this.#onNotice(message.notice);
+    else if (message.notice) this.#notices.receive(message.notice);
   }
 
-  #onNotice(notice: v1.INotice): void {
-    if (notice.leaseBreak) return this.#onLeaseBreak(notice.leaseBreak);
-    if (notice.moveTo) return this.moveTo(notice.moveTo.grpcAddress);
-    if (notice.moveSoon?.grpcAddress) return this.#connector.prepare(notice.moveSoon.grpcAddress);
-    if (notice.handleClosed?.length) return this.#onHandleClosed(notice.handleClosed);
-    if (notice.handleMoved) return this.#onHandleMoved(notice.handleMoved);
-    // A node that stops is left as soon as its stream ends, and then tried last.
-    if (notice.closing && this.address) this.endpoints.avoid(this.address);
-  }
-
-  #onLeaseBreak(broken: v1.ILeaseBreak): void {
-    const key = broken.key ?? new Uint8Array(0);
-    // Every channel brings a copy; the epoch grows with each break.
-    const name = key.join();
-    if (this.#breaksHeard.get(name) === (broken.epoch ?? 0)) return;
-    this.#breaksHeard.set(name, broken.epoch ?? 0);
-    const breakTo = broken.breakTo ?? 0;
-    for (const handle of this.#allHandles())
-      if (handle.lease !== null && sameBytes(handle.lease.key, key))
-        handle.lease = { ...handle.lease, state: breakTo, epoch: broken.epoch ?? 0 };
-    const acknowledge = async (state = breakTo) => {
-      await this.call({ body: { ackLease: { key, state } }, mutating: false });
-    };
-    const heard = this.#programEvents.emit("leaseBreak", {
-      key,
-      breakTo,
-      ackRequired: broken.ackRequired === true,
-      acknowledge,
-    });
-    // The library itself caches nothing, so without a listener there is nothing to flush.
-    if (!heard && broken.ackRequired) acknowledge().catch(() => undefined);
-  }
-
-  #onHandleMoved(moved: v1.IHandleMoved): void {
-    for (const handle of this.handles)
-      if (sameBytes(handle.id.persistent, moved.handleId ?? new Uint8Array(0)))
-        this.#follow(handle, moved.sessionId ?? 0, moved.owner ?? undefined);
-  }
-
-  #onHandleClosed(persistent: Uint8Array): void {
-    for (const handle of this.handles)
-      if (sameBytes(handle.id.persistent, persistent))
-        this.#loseHandle(
-          handle,
-          new HoldfastError(
-            ErrorCode.FILE_FORCED_CLOSED,
-            "closed by the cluster (operator, expiry or takeover)",
-          ),
-        );
-  }
-
-  #loseHandle(handle: HandleState, error: HoldfastError): void {
+  loseHandle(handle: HandleState, error: HoldfastError): void {
     this.handles.delete(handle);
     handle.status = "lost";
     handle.lostBecause = `${error.codeName} ${error.message}`;
     if (handle.closing) return;
-    this.#programEvents.emit("handleLost", {
+    this.programEvents.emit("handleLost", {
       path: `${handle.share}:/${handle.path}`,
       reason: error.message,
       error,
@@ -501,13 +460,9 @@ export class SessionEngine implements CallBookOwner {
       ...error.extras,
       next: "connect again; handles and locks of the old session are released",
     });
-    for (const handle of [...this.handles]) this.#loseHandle(handle, gone);
+    for (const handle of [...this.handles]) this.loseHandle(handle, gone);
     this.calls.end(gone);
     if (this.#parent !== null) this.#parent.#derived.delete(this.#info?.sessionId ?? 0);
     this.events.emit("lost", { error: gone });
   }
-}
-
-function sameBytes(a: Uint8Array | null | undefined, b: Uint8Array): boolean {
-  return a?.length === b.length && a.every((byte, i) => byte === b[i]);
 }
