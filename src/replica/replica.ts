@@ -9,7 +9,6 @@ import {
 } from "../raft/index.js";
 import type { Clock, Log } from "../runtime/api.js";
 import type { StateMachine, StateView } from "../state/index.js";
-import { isDamage } from "../storage/errors.js";
 import type { Transport } from "../transport/api.js";
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
@@ -17,7 +16,8 @@ import type { LeaderInfo, MemberChange, ProposeOptions, Replica, ReplicaStatus }
 import { type ApplyHost, applyEntry } from "./apply.js";
 import { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
-import { EXIT_DATA_DAMAGED, EXIT_STORAGE_FAILED, type ReplicaDeps, type Restored } from "./deps.js";
+import { demiseOf } from "./demise.js";
+import type { ReplicaDeps, Restored } from "./deps.js";
 import { ElectionCause } from "./election-cause.js";
 import { ElectionHint } from "./election-hint.js";
 import { setGauges } from "./gauges.js";
@@ -440,28 +440,17 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private apply(entry: Entry): void {
     if (this.dead !== null) return;
     const newer = applyEntry(this, entry);
-    if (newer !== null) this.outdated(newer);
-  }
-
-  /** Log or state were made by a newer version: to leave out what is not understood would part this member from the rest. */
-  private outdated(error: HoldfastError): void {
-    this.dead = `${this.config.name} is older than its cluster: ${error.message}`;
-    this.log.error({ error: error.message }, "this version is too old; this node stops");
-    this.ticker.stop();
-    this.settleAll(errorDetail(ErrorCode.UNSUPPORTED_VERSION, this.dead));
-    this.deps.onFatal(this.dead, EXIT_DATA_DAMAGED, error.extras.next);
+    if (newer !== null) this.fail(newer);
   }
 
   private fail(error: Error): void {
     if (this.dead !== null) return;
-    if (error instanceof HoldfastError && error.code === ErrorCode.UNSUPPORTED_VERSION)
-      return this.outdated(error);
-    const damaged = isDamage(error);
-    this.dead = `the disk of ${this.config.name} ${damaged ? "is damaged" : "failed"}: ${error.message}`;
-    this.log.error({ error: error.message }, "the disk failed; this node stops");
+    const { dead, said, code, exitCode, next } = demiseOf(this.config.name, error);
+    this.dead = dead;
+    this.log.error({ error: error.message }, said);
     this.ticker.stop();
-    this.settleAll(errorDetail(ErrorCode.STORAGE_FAILED, this.dead));
-    this.deps.onFatal(this.dead, damaged ? EXIT_DATA_DAMAGED : EXIT_STORAGE_FAILED);
+    this.settleAll(errorDetail(code, dead));
+    this.deps.onFatal(dead, exitCode, next);
   }
 
   private settleAll(error: v1.IErrorDetail): void {
