@@ -1,6 +1,7 @@
 import type { Runtime } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
+import { sameBytes } from "../wire/same-bytes.js";
 import { CoordinatorLink } from "./coordinator-link.js";
 import { KeyLease } from "./key-lease.js";
 import type { ClientSettings } from "./options.js";
@@ -167,8 +168,4 @@ export class ResumeKeys {
     if (record === null) throw error;
     return record;
   }
-}
-
-function sameBytes(a: Uint8Array | null | undefined, b: Uint8Array): boolean {
-  return (a?.length ?? 0) === b.length && b.every((byte, i) => byte === a?.[i]);
 }

@@ -2,6 +2,7 @@ import type { Runtime, Timer } from "../runtime/api.js";
 import type { StateView } from "../state/index.js";
 import { ErrorCode, errorDetail } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
+import { sameBytes } from "../wire/same-bytes.js";
 import type { Watch, WatchHub } from "./watch-hub.js";
 
 /** What the witness is made of. */
@@ -270,9 +271,4 @@ function addressOf(node: v1.INodeRecord): v1.INodeAddress {
     grpcAddress: node.grpcAddress ?? "",
     httpAddress: node.httpAddress ?? "",
   };
-}
-
-function sameBytes(a: Uint8Array | null | undefined, b: Uint8Array | null | undefined): boolean {
-  const [x, y] = [a ?? new Uint8Array(0), b ?? new Uint8Array(0)];
-  return x.length === y.length && x.every((byte, i) => byte === y[i]);
 }

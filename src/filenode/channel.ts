@@ -6,7 +6,7 @@ import { type Call, cancelParked, type Reply } from "./calls/call.js";
 import { dispatch } from "./calls/dispatch.js";
 import { type Resumed, resumeSession } from "./calls/resume.js";
 import type { NodeCore } from "./core.js";
-import { sameBytes } from "./ids.js";
+import { sameBytes } from "../wire/same-bytes.js";
 import type { OwnedSession } from "./sessions.js";
 
 /** One client connection. It serves one session; a session has one channel or several, all of them equal. */

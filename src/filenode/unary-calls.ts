@@ -3,7 +3,7 @@ import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import { limits } from "../wire/limits.js";
 import type { FileChannel, FileNode, PeerInfo } from "./api.js";
-import { sameBytes } from "./ids.js";
+import { sameBytes } from "../wire/same-bytes.js";
 
 /** A session of thin clients: no stream keeps it connected, its calls do. */
 interface ThinSession {

@@ -3,7 +3,7 @@ import type { v1 } from "../../wire/index.js";
 import { limits } from "../../wire/limits.js";
 import type { PeerInfo } from "../api.js";
 import type { NodeCore } from "../core.js";
-import { sameBytes } from "../ids.js";
+import { sameBytes } from "../../wire/same-bytes.js";
 import { OwnedSession } from "../sessions.js";
 
 /** The version of files.proto that this node speaks. */

@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../wire/errors.js";
 import { limits } from "../../wire/limits.js";
 import { v1 } from "../../wire/index.js";
+import { sameBytes } from "../../wire/same-bytes.js";
 import { EventKind } from "../events.js";
 import { bytesOf, type Id, idOf } from "../ids.js";
 import { mutant } from "../mutants.js";
@@ -82,10 +83,6 @@ export function supersedeParked(tx: Tx, handle: HandleRow, command: v1.ILock): v
     if (bucketNumber(original) !== bucketNumber(command)) continue;
     finishPending(tx, pending, fail(ErrorCode.CANCELLED, "the request was sent again"));
   }
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
 /** Releases ranges in order. Each has to match a lock exactly; what was released before a mismatch stays released. */
