@@ -11,38 +11,25 @@ import {
   type RegisterOutput,
 } from "../../src/testing/linearizability/index.js";
 import { Prng, SeedTree } from "../../src/testing/sim/prng.js";
+import { draftCalls } from "./drafts.js";
 
 type RegisterOperation = Operation<RegisterInput, RegisterOutput>;
 const BUDGET = 2_000_000;
 
 /** A history that is linearizable by construction: each operation takes effect at a point inside its interval. */
 function goodHistory(prng: Prng, length: number, clients: number, unknownRate: number): RegisterOperation[] {
-  const drafts: {
-    client: number;
-    callUs: number;
-    pointUs: number;
-    returnUs: number;
-    input: RegisterInput;
-  }[] = [];
-  const freeAt = new Array<number>(clients).fill(0);
-  for (let i = 0; i < length; i++) {
-    const client = prng.below(clients);
-    const callUs = (freeAt[client] as number) + prng.between(1, 40);
-    const pointUs = callUs + prng.between(0, 60);
-    const returnUs = pointUs + prng.between(0, 60);
-    freeAt[client] = returnUs;
-    const input: RegisterInput = prng.chance(0.5) ? { write: i + 1 } : { read: true };
-    drafts.push({ client, callUs, pointUs, returnUs, input });
-  }
+  const drafts = draftCalls<RegisterInput>(prng, length, clients, (i) =>
+    prng.chance(0.5) ? { write: i + 1 } : { read: true },
+  );
   let value = 0;
   const history: RegisterOperation[] = [];
-  for (const draft of drafts.sort((x, y) => x.pointUs - y.pointUs || x.client - y.client)) {
+  for (const draft of drafts) {
     const previous = value;
-    if ("write" in draft.input) value = draft.input.write;
+    if ("write" in draft.call) value = draft.call.write;
     const unknown = prng.chance(unknownRate);
     history.push({
       client: draft.client,
-      input: draft.input,
+      input: draft.call,
       callUs: draft.callUs,
       returnUs: unknown ? Infinity : draft.returnUs,
       output: unknown ? null : { previous },

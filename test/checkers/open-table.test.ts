@@ -7,6 +7,7 @@ import {
   openTableModel,
 } from "../../src/testing/linearizability/index.js";
 import { Prng, SeedTree } from "../../src/testing/sim/prng.js";
+import { draftCalls } from "./drafts.js";
 
 const BUDGET = 300_000;
 const ALONE: OpenMode = { access: 3, share: 0 };
@@ -18,35 +19,21 @@ const MODES = [ALONE, WRITER, READER, STRICT_READER, REMOVER];
 
 const seed = Number(process.env.SEED ?? 20261122);
 
-interface Draft {
-  readonly client: number;
-  readonly callUs: number;
-  readonly pointUs: number;
-  readonly returnUs: number;
-  readonly mode: OpenMode;
-  readonly close: boolean;
-}
-
 /** Linearizable by construction: each call takes effect at a point of its interval, in a table that is kept here. */
 function goodHistory(prng: Prng, length: number, clients: number, unknownRate: number): OpenOperation[] {
-  const drafts: Draft[] = [];
-  const freeAt = new Array<number>(clients).fill(0);
-  for (let i = 0; i < length; i++) {
-    const client = prng.below(clients);
-    const callUs = (freeAt[client] as number) + prng.between(1, 40);
-    const pointUs = callUs + prng.between(0, 60);
-    const returnUs = pointUs + prng.between(0, 60);
-    freeAt[client] = returnUs;
-    drafts.push({ client, callUs, pointUs, returnUs, mode: prng.pick(MODES), close: prng.chance(0.5) });
-  }
+  const drafts = draftCalls(prng, length, clients, () => ({
+    mode: prng.pick(MODES),
+    close: prng.chance(0.5),
+  }));
   const held = new Map<string, { mode: OpenMode; client: number }>();
   const history: OpenOperation[] = [];
-  for (const draft of drafts.sort((x, y) => x.pointUs - y.pointUs || x.client - y.client)) {
-    const { client, callUs, mode } = draft;
+  for (const draft of drafts) {
+    const { client, callUs } = draft;
+    const { mode, close } = draft.call;
     const unknown = prng.chance(unknownRate);
     const returnUs = unknown ? Infinity : draft.returnUs;
     const mine = [...held].find(([, holding]) => holding.client === client)?.[0];
-    if (draft.close && mine !== undefined) {
+    if (close && mine !== undefined) {
       held.delete(mine);
       const output = unknown ? null : { done: true };
       history.push({ client, callUs, returnUs, output, input: { file: "f", end: true, holder: mine } });

@@ -1,7 +1,20 @@
 import assert from "node:assert/strict";
-import type { CoordinatorEvents } from "../../src/coordinator/api.js";
+import type { CoordinatorClient, CoordinatorEvents } from "../../src/coordinator/api.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import { quiet, TestClient, World } from "./world.js";
+
+/** A coordinator that tells its node nothing of what happens, until `resync` says that something was missed. */
+function deaf(world: World): { readonly client: CoordinatorClient; readonly resync: () => void } {
+  let listener: CoordinatorEvents | null = null;
+  const client = {
+    ...world.coordinator.client(),
+    watch: (_node: string, events: CoordinatorEvents) => {
+      listener = events;
+      return () => {};
+    },
+  };
+  return { client, resync: () => listener?.onResync(world.coordinator.revision) };
+}
 
 describe("a ping on a connection with a session", () => {
   // Found by the simulator, cluster seed 313: its client believed its session in good hands until that had expired.
@@ -27,16 +40,8 @@ describe("a file node that loads what it owns", () => {
   it("releases a session that was frozen in what it has not heard of", async () => {
     const world = new World();
     world.init();
-    const client = world.coordinator.client();
-    let listener: CoordinatorEvents | null = null;
-    const deaf = {
-      ...client,
-      watch: (_node: string, events: CoordinatorEvents) => {
-        listener = events;
-        return () => {};
-      },
-    };
-    const n1 = await world.start("n1", { coordinator: deaf });
+    const { client: coordinator, resync } = deaf(world);
+    const n1 = await world.start("n1", { coordinator });
     await world.start("n2");
     const alice = await TestClient.make(1).open(n1);
     const sessionId = alice.info.sessionId ?? 0;
@@ -46,7 +51,7 @@ describe("a file node that loads what it owns", () => {
     world.coordinator.apply({ freezeSession: { fence, operationId: "op" } });
     await quiet();
     assert.equal(world.coordinator.state.session(sessionId)?.owner, "n1");
-    (listener as CoordinatorEvents | null)?.onResync(world.coordinator.revision);
+    resync();
     await quiet();
     assert.equal(world.coordinator.state.session(sessionId)?.owner, "n2");
   });
@@ -55,16 +60,8 @@ describe("a file node that loads what it owns", () => {
   it("answers what was asked of it before it listened: a lock, and the end of a file for an append", async () => {
     const world = new World();
     world.init();
-    const client = world.coordinator.client();
-    let listener: CoordinatorEvents | null = null;
-    const deaf = {
-      ...client,
-      watch: (_node: string, events: CoordinatorEvents) => {
-        listener = events;
-        return () => {};
-      },
-    };
-    const n1 = await world.start("n1", { coordinator: deaf });
+    const { client: coordinator, resync } = deaf(world);
+    const n1 = await world.start("n1", { coordinator });
     const n2 = await world.start("n2");
     const [alice, bob] = [await TestClient.make(1).open(n1), await TestClient.make(2).open(n2)];
     const shared = { shareMode: { read: true, write: true, delete: true } };
@@ -81,7 +78,7 @@ describe("a file node that loads what it owns", () => {
     );
     await quiet();
     assert.equal([...world.coordinator.state.pending()].length, 2, "both wait for n1");
-    (listener as CoordinatorEvents | null)?.onResync(world.coordinator.revision);
+    resync();
     assert.equal((await lock).error ?? null, null);
     assert.equal((await append).error ?? null, null);
     // What it enforces is what it was asked for.

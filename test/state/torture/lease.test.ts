@@ -16,6 +16,7 @@ import {
   World,
   WRITE,
 } from "../harness.js";
+import { LEASE_BREAKS, LEASE_UPGRADES } from "../../torture/lease-expectations.js";
 
 const { ErrorCode } = v1;
 const H = 2;
@@ -69,29 +70,8 @@ describe("smb2.lease", () => {
   });
 
   it("upgrade, upgrade2: supersets only, never down", () => {
-    const table: [held: number, asked: number, result: number][] = [
-      [0, R, R],
-      [0, RH, RH],
-      [0, RW, RW],
-      [0, RWH, RWH],
-      [R, R, R],
-      [R, RH, RH],
-      [R, RW, RW],
-      [R, RWH, RWH],
-      [RH, R, RH],
-      [RH, RH, RH],
-      [RH, RW, RH],
-      [RH, RWH, RWH],
-      [RW, R, RW],
-      [RW, RH, RW],
-      [RW, RW, RW],
-      [RW, RWH, RWH],
-      [RWH, R, RWH],
-      [RWH, RH, RWH],
-      [RWH, RW, RWH],
-      [RWH, RWH, RWH],
-    ];
-    for (const [held, asked, result] of table) {
+    const fresh = [R, RH, RW, RWH].map((asked) => [0, asked, asked] as const);
+    for (const [held, asked, result] of [...fresh, ...LEASE_UPGRADES]) {
       const { world, a } = two();
       world.opened(a, { leaseKey: "k", lease: held });
       world.opened(a, { leaseKey: "k", lease: asked });
@@ -108,25 +88,7 @@ describe("smb2.lease", () => {
   });
 
   it("break: contention of two leases", () => {
-    const table: [held: number, asked: number, holderAfter: number, contender: number, waits: boolean][] = [
-      [R, R, R, R, false],
-      [R, RH, R, RH, false],
-      [R, RW, R, R, false],
-      [R, RWH, R, RH, false],
-      [RH, R, RH, R, false],
-      [RH, RH, RH, RH, false],
-      [RH, RW, RH, R, false],
-      [RH, RWH, RH, RH, false],
-      [RW, R, R, R, true],
-      [RW, RH, R, RH, true],
-      [RW, RW, R, R, true],
-      [RW, RWH, R, RH, true],
-      [RWH, R, RH, R, true],
-      [RWH, RH, RH, RH, true],
-      [RWH, RW, RH, R, true],
-      [RWH, RWH, RH, RH, true],
-    ];
-    for (const [held, asked, holderAfter, contender, waits] of table) {
+    for (const [held, asked, holderAfter, contender, waits] of LEASE_BREAKS) {
       const { world, a, b } = two();
       world.opened(a, { leaseKey: "ka", lease: held });
       const result = world.open(b, { leaseKey: "kb", lease: asked });

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { ErrorCode, v1 } from "../../../src/client/index.js";
 import { limits } from "../../../src/wire/limits.js";
 import { ATTRIBUTES, guid, type Held, R, READ, RH, RW, RWH, type TortureClient, WRITE } from "../client.js";
+import { LEASE_BREAKS, LEASE_UPGRADES } from "../lease-expectations.js";
 import type { Case } from "../run-cases.js";
 import type { TortureWorld } from "../world.js";
 import { lease } from "./persistent-open.js";
@@ -17,46 +18,6 @@ const REQUESTS: readonly (readonly [asked: number, granted: number])[] = [
   [2, 0],
   [4, 0],
   [6, 0],
-];
-
-/** More asked for under the key of a resumed lease: supersets only, never down. */
-const UPGRADES: readonly (readonly [held: number, asked: number, result: number])[] = [
-  [R, R, R],
-  [R, RH, RH],
-  [R, RW, RW],
-  [R, RWH, RWH],
-  [RH, R, RH],
-  [RH, RH, RH],
-  [RH, RW, RH],
-  [RH, RWH, RWH],
-  [RW, R, RW],
-  [RW, RH, RW],
-  [RW, RW, RW],
-  [RW, RWH, RWH],
-  [RWH, R, RWH],
-  [RWH, RH, RWH],
-  [RWH, RW, RWH],
-  [RWH, RWH, RWH],
-];
-
-/** Contention of a resumed lease with another client's: holder, asked, holder after, the other's, whether he waits. */
-const BREAKS: readonly (readonly [number, number, number, number, boolean])[] = [
-  [R, R, R, R, false],
-  [R, RH, R, RH, false],
-  [R, RW, R, R, false],
-  [R, RWH, R, RH, false],
-  [RH, R, RH, R, false],
-  [RH, RH, RH, RH, false],
-  [RH, RW, RH, R, false],
-  [RH, RWH, RH, RH, false],
-  [RW, R, R, R, true],
-  [RW, RH, R, RH, true],
-  [RW, RW, R, R, true],
-  [RW, RWH, R, RH, true],
-  [RWH, R, RH, R, true],
-  [RWH, RH, RH, RH, true],
-  [RWH, RW, RH, R, true],
-  [RWH, RWH, RH, RH, true],
 ];
 
 /** Another handle of the file under a guid of its own. */
@@ -96,7 +57,7 @@ export const leaseTableCases: readonly Case[] = [
         assert.equal(helds[i]?.reply.lease?.state ?? 0, granted, `${asked}`);
     },
   },
-  ...UPGRADES.map(
+  ...LEASE_UPGRADES.map(
     ([held, asked, result]): Case => ({
       name: `upgrade, upgrade2: ${held} and ${asked}`,
       run: async (world, lose) => {
@@ -126,7 +87,7 @@ export const leaseTableCases: readonly Case[] = [
       assert.equal(reply?.lease?.state, RH);
     },
   },
-  ...BREAKS.map(
+  ...LEASE_BREAKS.map(
     ([level, asked, after, others, waits]): Case => ({
       name: `break: ${level} against ${asked}`,
       run: async (world, lose) => {
