@@ -157,11 +157,14 @@ export class LeaseKeeper implements NodeLease {
     this.term.reported(coordinator, response.sequence ?? 0, response.coordinators ?? 0);
     if (response.granted) this.term.granted(coordinator, response.sequence ?? 0);
     else if (response.error?.code === ErrorCode.LEASE_LOST) {
-      if (this.term.refusedBy(coordinator, response.sequence ?? 0)) this.renew();
+      const refused = this.term.refusedBy(coordinator, response.sequence ?? 0);
+      if (refused === "by a majority" || (refused === "by some" && this.leftMs() <= 0)) this.renew();
     }
   }
 
-  // No majority will promise anything to this incarnation again: whatever it owned is others' by now or soon.
+  // No majority will promise anything to this incarnation again: whatever it owned is others' by now or soon. Or it lives
+  // but cannot hold its lease: of three coordinators one has revoked it in some stall, which is for good, and then another
+  // dies. No majority declares it down, none will promise, and its sessions would wait for the dead one's return.
   private renew(): void {
     this.renewing = true;
     this.env.runtime.log.warn(

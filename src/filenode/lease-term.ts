@@ -62,12 +62,16 @@ export class LeaseTerm {
     this.compute();
   }
 
-  /** This coordinator gives this incarnation no lease any more. True when so many refuse that no majority is left. */
-  refusedBy(coordinator: string, sequence: number): boolean {
-    if (!this.sentMs.has(sequence)) return false;
+  /**
+   * This coordinator gives this incarnation no lease any more. Answers who does not by now: by a majority, when so many
+   * refuse that those left are none; by nobody, when the answer is to an earlier incarnation or from no member.
+   */
+  refusedBy(coordinator: string, sequence: number): "by nobody" | "by some" | "by a majority" {
+    if (!this.sentMs.has(sequence)) return "by nobody";
     this.refused.add(coordinator);
     const refusing = this.members.filter((member) => this.refused.has(member)).length;
-    return this.members.length > 0 && this.members.length - refusing < this.majority;
+    if (refusing === 0) return "by nobody";
+    return this.members.length - refusing < this.majority ? "by a majority" : "by some";
   }
 
   /** Milliseconds left at `nowMs`; zero or less: not held. */

@@ -127,6 +127,22 @@ describe("the keeper of the node lease", () => {
     keeper.stop();
   });
 
+  // One coordinator has revoked it in a stall, for good; then another dies. No majority is left that would promise, and none
+  // that would declare it down: it owned its sessions and served none of them until the dead one came back.
+  it("registers anew when its lease has lapsed and one coordinator has revoked it", async () => {
+    const { coordinators, keeper, pass } = await setup();
+    coordinators.revoked.set("c3", 5);
+    await pass(2000);
+    assert.deepEqual([keeper.incarnation, keeper.leftMs() > 0], [5, true], "two of three promise");
+    coordinators.dead.add("c1");
+    await pass(700);
+    assert.equal(keeper.incarnation, 5, "what is promised is used up first");
+    await pass(800);
+    assert.deepEqual(coordinators.registered, [5, 6]);
+    assert.ok(keeper.leftMs() > 0, `${keeper.leftMs()} ms are left`);
+    keeper.stop();
+  });
+
   it("stops beating while the share does not answer, and begins again when it does", async () => {
     let hung = false;
     const waiting: (() => void)[] = [];

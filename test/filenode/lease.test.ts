@@ -105,9 +105,10 @@ describe("the term of a node lease", () => {
   it("knows when no majority is left that could still promise", () => {
     const lease = term();
     const first = lease.sent(0);
-    assert.equal(lease.refusedBy("n1", first), false);
-    assert.equal(lease.refusedBy("n1", first), false);
-    assert.equal(lease.refusedBy("n3", first), true);
+    assert.equal(lease.refusedBy("n9", first), "by nobody", "no member");
+    assert.equal(lease.refusedBy("n1", first), "by some");
+    assert.equal(lease.refusedBy("n1", first), "by some");
+    assert.equal(lease.refusedBy("n3", first), "by a majority");
   });
 
   it("takes no answer that was meant for an earlier incarnation", () => {
@@ -119,6 +120,6 @@ describe("the term of a node lease", () => {
     for (const member of ["n1", "n2"]) lease.granted(member, before);
     assert.ok(lease.leftMs(5) <= 0);
     lease.refusedBy("n1", before);
-    assert.equal(lease.refusedBy("n2", before), false);
+    assert.equal(lease.refusedBy("n2", before), "by nobody");
   });
 });
