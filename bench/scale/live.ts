@@ -1,4 +1,5 @@
 import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { localConfig, localNodes, type LocalNode } from "../../src/cli/local-cluster.js";
 import { freeBasePort } from "../ports.js";
@@ -15,6 +16,8 @@ const QUIET_MS = 5_000;
 const READY_LIMIT_MS = 120_000;
 const SNAPSHOT_LIMIT_MS = 180_000;
 const DOWN_LIMIT_MS = 20_000;
+/** A wait as long as this is no slow answer: what is known of it is printed. */
+const STALL_MS = 300;
 
 /**
  * The same size with real processes: start from a full disk, takeover while others work, restart, and a snapshot to an
@@ -74,8 +77,18 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
     Probe.open(back, "probe-4"),
   ]);
   await sleep(QUIET_MS);
-  const longest = () => Math.max(...probes.map((probe) => probe.take().longestMs));
+  const longest = () =>
+    Math.max(
+      ...probes.map((probe) => {
+        const { longestMs, told } = probe.take();
+        for (const line of told) console.log(`  ${probe.name}: ${line}`);
+        return longestMs;
+      }),
+    );
   note("longest wait of others before", longest(), "ms");
+  for (const { node } of cluster)
+    for (const line of readFileSync(join(node.data, "log"), "utf8").split("\n"))
+      if (/revoked|listening|declared/.test(line)) console.log(`  ${line}`);
   const began = performance.now();
   await owner.kill();
   await waitFor("the takeover", [], DOWN_LIMIT_MS, async () => {
@@ -86,8 +99,15 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
   // What follows from the takeover (state to disk, events, sessions taken up) belongs to it.
   await sleep(QUIET_MS);
   const each = probes.map((probe) => ({ name: probe.name, ...probe.take() }));
-  for (const { name, longestMs, count } of each)
+  for (const { name, longestMs, longestFromMs, count, told } of each) {
     note(`longest wait of others at takeover, ${name} (${count} ops)`, longestMs, "ms", 50);
+    if (longestMs <= STALL_MS) continue;
+    console.log(
+      `  it began ${Math.round(longestFromMs - began)} ms after the kill (at ${Math.round(began)} ms)`,
+    );
+    for (const line of told) console.log(`  ${line}`);
+    for (const { node, child } of survivors) console.log(`  ${node.name} said last:\n${child?.tail}`);
+  }
   await Promise.all(probes.map((probe) => probe.stop()));
 }
 

@@ -1,4 +1,4 @@
-import { connect, connectKeys } from "../../src/client/index.js";
+import { connect, connectKeys, type Session } from "../../src/client/index.js";
 
 /** What a probe does over and over. */
 interface Work {
@@ -13,12 +13,15 @@ interface Work {
 export class Probe {
   private ended = false;
   private longestMs = 0;
+  private longestFromMs = 0;
   private count = 0;
   private readonly done: Promise<void>;
 
   private constructor(
     readonly name: string,
     private readonly work: Work,
+    /** What its session told since the last call of `take`, with the time. */
+    private readonly told: string[] = [],
   ) {
     this.done = this.run();
   }
@@ -37,27 +40,30 @@ export class Probe {
   /** Opens a file with a persistent handle, and closes it. */
   static async open(nodes: readonly string[], name: string): Promise<Probe> {
     const session = await connect({ nodes, clientName: name });
-    return new Probe(name, {
-      once: async () => {
-        const handle = await session.open(`demo:/${name}`, { disposition: "open-if" });
-        await handle.close();
-      },
-      end: () => session.close(),
-    });
+    const told: string[] = [];
+    listen(session, told);
+    const once = async () => {
+      const handle = await session.open(`demo:/${name}`, { disposition: "open-if" });
+      await handle.close();
+    };
+    told.push(`session at ${session.owner}`);
+    return new Probe(name, { once, end: () => session.close() }, told);
   }
 
   private async run(): Promise<void> {
     while (!this.ended) {
       const began = performance.now();
       await this.work.once();
-      this.longestMs = Math.max(this.longestMs, performance.now() - began);
+      const tookMs = performance.now() - began;
+      if (tookMs > this.longestMs) [this.longestMs, this.longestFromMs] = [tookMs, began];
       this.count++;
     }
   }
 
-  /** Longest wait in ms and operations since the last call. */
-  take(): { readonly longestMs: number; readonly count: number } {
-    const taken = { longestMs: this.longestMs, count: this.count };
+  /** Longest wait and its begin in ms, operations, and what the session told since the last call. */
+  take(): Taken {
+    const { longestMs, longestFromMs, count } = this;
+    const taken = { longestMs, longestFromMs, count, told: this.told.splice(0) };
     this.longestMs = 0;
     this.count = 0;
     return taken;
@@ -68,4 +74,23 @@ export class Probe {
     await this.done;
     await this.work.end();
   }
+}
+
+/** What a probe met in a stretch of time. Times on the clock of `performance.now`. */
+export interface Taken {
+  readonly longestMs: number;
+  readonly longestFromMs: number;
+  readonly count: number;
+  readonly told: readonly string[];
+}
+
+/** Why a wait was long is often what the session told meanwhile. */
+function listen(session: Session, told: string[]): void {
+  const tell = (text: string) => void told.push(`${Math.round(performance.now())} ms: ${text}`);
+  session.on("state", ({ from, to }) => tell(`${from} -> ${to}`));
+  session.on("disconnected", ({ node, reason }) => tell(`left ${node}: ${reason}`));
+  session.on("moved", ({ from, to }) => tell(`moved from ${from} to ${to}`));
+  session.on("nodeChange", ({ node, available, reason }) =>
+    tell(`${node} available ${available}: ${reason}`),
+  );
 }

@@ -87,12 +87,14 @@ export class Coordinator {
 
   private tick(): void {
     const revoked = this.promises.revoked();
+    for (const { node, incarnation, heartbeatSilentMs, fresh } of revoked)
+      if (fresh) this.runtime.log.warn({ node, incarnation, heartbeatSilentMs }, "promise to a node revoked");
     this.detector.tick();
     const now = this.runtime.clock.monotonicMs();
     if (revoked.length === 0 || now - this.toldMs < this.config.revokedRepeatMs) return;
     this.toldMs = now;
     const { leaderId, isLeader } = this.replica.leader();
-    for (const { node, incarnation, ...silence } of revoked) {
+    for (const { node, incarnation, fresh, ...silence } of revoked) {
       const silentMs = Math.round(silence.silentMs);
       const heartbeatSilentMs = Math.round(silence.heartbeatSilentMs);
       const leaseRevoked = { node, incarnation, silentMs, heartbeatSilentMs };

@@ -26,6 +26,8 @@ export interface Revocation {
   readonly silentMs: number;
   /** Time since its last granted heartbeat here. */
   readonly heartbeatSilentMs: number;
+  /** Told for the first time. */
+  readonly fresh: boolean;
 }
 
 /**
@@ -112,13 +114,15 @@ export class LeasePromises {
       up.add(name);
       const known = this.know(name, Number(record.incarnation ?? 0));
       const silentMs = now - known.aliveMs;
-      if (known.revokedMs === null && silentMs > this.config.leaseMs) known.revokedMs = now;
+      const fresh = known.revokedMs === null && silentMs > this.config.leaseMs;
+      if (fresh) known.revokedMs = now;
       if (known.revokedMs !== null)
         found.push({
           node: name,
           incarnation: known.incarnation,
           silentMs: now - known.lifeMs,
           heartbeatSilentMs: silentMs,
+          fresh,
         });
     }
     // What is down can come back only under a new incarnation, which starts afresh.

@@ -41,8 +41,13 @@ describe("lease promises", () => {
     assert.deepEqual(promises.revoked(), [], "exactly one lease is still inside the promise");
     await world.pass(1);
     assert.deepEqual(
-      promises.revoked().map((r) => [r.node, r.incarnation, r.silentMs]),
-      [["a", 1, 1001]],
+      promises.revoked().map((r) => [r.node, r.incarnation, r.silentMs, r.fresh]),
+      [["a", 1, 1001, true]],
+    );
+    assert.deepEqual(
+      promises.revoked().map((r) => r.fresh),
+      [false],
+      "told again until it is down, but it is no news",
     );
     const late = promises.heartbeat(beat("a"), 3);
     assert.equal(late.granted, false);
