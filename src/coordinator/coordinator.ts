@@ -94,9 +94,10 @@ export class Coordinator {
     if (revoked.length === 0 || now - this.toldMs < this.config.revokedRepeatMs) return;
     this.toldMs = now;
     const { leaderId, isLeader } = this.replica.leader();
-    for (const { node, incarnation, fresh, ...silence } of revoked) {
-      const silentMs = Math.round(silence.silentMs);
-      const heartbeatSilentMs = Math.round(silence.heartbeatSilentMs);
+    for (const revocation of revoked) {
+      const { node, incarnation } = revocation;
+      const silentMs = Math.round(revocation.silentMs);
+      const heartbeatSilentMs = Math.round(revocation.heartbeatSilentMs);
       const leaseRevoked = { node, incarnation, silentMs, heartbeatSilentMs };
       this.runtime.meter.count("leases_revoked");
       // Kept here too: whoever is elected next has its own revocation at once.
