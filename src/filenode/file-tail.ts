@@ -72,9 +72,10 @@ export class FileTail {
     this.changed();
   }
 
-  /** The state has let a write go at this revision: what was heard before is over. */
-  opened(revision: number): void {
-    if (this.closed !== null && this.closed.revision < revision) this.closed = null;
+  /** The state has let a write go at this revision: the tail is open, or closed from `from` on, whatever was heard before. */
+  opened(revision: number, from: number | null): void {
+    if (this.closed === null || this.closed.revision >= revision) return;
+    this.closed = from === null ? null : { from, revision, doubtful: false };
   }
 
   /** What a write that ends there has to wait for; null: nothing. `allowed`: the state has let it go just now. */

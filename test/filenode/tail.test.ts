@@ -244,6 +244,44 @@ describe("a plain write beside an append or a cut that is taken back", function 
       });
     }
 
+  it("waits although one before it, that ends where the append begins, was let go", async () => {
+    let holds: "stat" | "write" | null = null;
+    let letGo = () => {};
+    const world = new World();
+    world.init();
+    const n1 = await world.start("n1", {
+      faults: (operation, path, phase) => {
+        if (path !== "f" || operation !== holds || phase !== (operation === "stat" ? "after" : "before"))
+          return;
+        return new Promise<void>((resolve) => (letGo = resolve));
+      },
+    });
+    const n2 = await world.start("n2");
+    const alice = await TestClient.make(1).open(n1);
+    const hers = await alice.openFile("f");
+    await alice.write(hers, 0, "content");
+    const bob = await TestClient.make(2).open(n2);
+    const his = await bob.openFile("f", { createGuid: HIS });
+    const append = { write: { handle: hers.handle ?? null, append: true, data: bytes("+more") } };
+    holds = "stat";
+    const appended = alice.ask(append, { request: alice.requestId() });
+    await quiet();
+    // Behind the end that the appender has seen: its append is moved to 10, while his node has closed the file from 7 on.
+    await bob.write(his, 7, "bob");
+    holds = "write";
+    letGo();
+    await quiet();
+    await bob.write(his, 7, "BOB");
+    let answered = false;
+    const late = bob.write(his, 12, "late").then(() => (answered = true));
+    await quiet();
+    assert.equal(answered, false, "the append at 10 may be taken back still");
+    letGo();
+    assert.equal(Number((await appended).write?.offset), 10);
+    await late;
+    assert.equal(await content(n2), "contentBOB+mlate");
+  });
+
   it("would be lost if others wrote where it is taken back", async () => {
     setMutant("tailOpen", true);
     for (const cut of CUTS) await assert.rejects(everyPair(cut, false), /dead at step/, cut.name);

@@ -63,7 +63,8 @@ export async function untilTailOpen(
           end,
         },
       });
-      tail.opened(opened.revision ?? 0);
+      const { tailClosed, tailFrom } = opened.effect ?? {};
+      tail.opened(opened.revision ?? 0, tailClosed ? (tailFrom ?? 0) : null);
       allowed = true;
     }
     stillWanted(core, call, handle);

@@ -42,7 +42,10 @@ export function attemptBreak(
   if (waiting.length === 0 && closed === null) {
     // An append that looked at the end before this write, and whose announcement is still on its way.
     if (end > 0) noteEndMoved(tx, handle);
-    return { effect: { status: v1.EffectResult.Status.DONE } };
+    const { DONE } = v1.EffectResult.Status;
+    // Only this write was let go: others may go further.
+    if (tail !== null) return { effect: { status: DONE, tailClosed: true, tailFrom: tail.from } };
+    return { effect: { status: DONE } };
   }
   const pending =
     parked ??
