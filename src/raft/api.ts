@@ -81,6 +81,11 @@ export interface RaftMember {
   proposeConfChange(change: ConfChange, ifConfIndex?: Index): ProposeResult;
   /** `request` is the caller's number, given back in `reads` or `failedReads`. */
   readIndex(request: number): void;
+  /**
+   * A client of `peer` waits for the entry at `index`: where both of them are a majority, the peer is told when this disk
+   * has it. Only at the leader.
+   */
+  awaitedBy(peer: RaftId, index: Index): void;
   transferLeader(target: RaftId): DropReason | null;
   campaign(): void;
   forgetLeader(): void;

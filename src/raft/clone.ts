@@ -50,6 +50,7 @@ export function fingerprint(core: Core): string {
     log.applied,
     log.durable,
     log.handed,
+    core.leaderDurable === null ? "" : `${core.leaderDurable.index}.${core.leaderDurable.confIndex}`,
     log.snapshot === null ? "" : `${metaText(log.snapshot)}${log.snapshotHanded}`,
     describeConfig(core.config),
     core.role === "leader" ? progressText(core) : "",
@@ -100,7 +101,14 @@ function leaderText(core: Core): string {
   const { lead } = core;
   if (lead === null) return "";
   const transfer = lead.transfer === null ? "" : `${lead.transfer.target}.${lead.transfer.sentTimeoutNow}`;
-  return `${lead.pendingConfIndex}.${lead.uncommittedBytes}.${lead.sessions}.${lead.roundDue}.${transfer}.${lead.reads.fingerprint()}`;
+  const awaited = [...lead.awaited]
+    .map(([peer, index]) => `${peer}:${index}`)
+    .sort()
+    .join();
+  return (
+    `${lead.pendingConfIndex}.${lead.uncommittedBytes}.${lead.sessions}.${lead.roundDue}.${transfer}.` +
+    `${lead.toldDurable}.${awaited}.${lead.reads.fingerprint()}`
+  );
 }
 
 function votesText(core: Core): string {

@@ -49,6 +49,8 @@ export class Core {
   /** Not null exactly while leader. */
   lead: LeaderState | null = null;
   forwardedReads: ForwardedRead[] = [];
+  /** How much of its log the leader of this term has on its disk, and under which configuration it said so. */
+  leaderDurable: { readonly index: Index; readonly confIndex: Index } | null = null;
   transferWatch: TransferWatch | null = null;
   snapshotOffer: SnapshotMeta | null = null;
 
@@ -167,6 +169,7 @@ export class Core {
       this.leaderOfTerm = NONE;
     }
     this.leader = NONE;
+    this.leaderDurable = null;
     this.electionElapsed = 0;
     this.heartbeatElapsed = 0;
     this.drawTimeout();

@@ -31,6 +31,7 @@ export const MESSAGE_NAMES: Record<MessageKind, string> = {
   [MessageKind.ReadIndexResponse]: "MsgReadIndexResp",
   [MessageKind.Propose]: "MsgProp",
   [MessageKind.ForgetLeader]: "MsgForgetLeader",
+  [MessageKind.Durable]: "MsgDurable",
 };
 
 const ROLE_NAMES: Record<Role, string> = {

@@ -3,6 +3,7 @@ import type { Effects, PersistBatch, RoleChange } from "./effects.js";
 import { broken } from "./invariant.js";
 import { type Message, MessageKind } from "./message.js";
 import { maybeAutoLeave } from "./roles/proposal.js";
+import { commitByTwo, tellDurable } from "./roles/pair-commit.js";
 import { broadcastHeartbeat } from "./roles/replication.js";
 import { step } from "./step.js";
 import type { OutstandingBatch } from "./state.js";
@@ -157,6 +158,8 @@ export function persisted(core: Core, seq: number): void {
     for (let i = 0; i < batch.self.length; i++) step(core, batch.self[i] as Message);
     confirmBatch(core, batch);
   }
+  if (core.lead === null) commitByTwo(core);
+  else tellDurable(core, core.lead);
 }
 
 /**

@@ -12,6 +12,7 @@ import { ProgressState, type Progress } from "./progress/progress.js";
 import { hup } from "./roles/election.js";
 import { reportSnapshot, reportUnreachable } from "./roles/leader.js";
 import { applyConfChange } from "./roles/membership.js";
+import { awaitedBy } from "./roles/pair-commit.js";
 import { propose, proposeConfChange } from "./roles/proposal.js";
 import { readIndex } from "./roles/read-index.js";
 import { endTransfer, transferLeader } from "./roles/transfer.js";
@@ -59,6 +60,10 @@ export class Member implements RaftMember {
 
   readIndex(request: number): void {
     readIndex(this.core, request);
+  }
+
+  awaitedBy(peer: RaftId, index: Index): void {
+    awaitedBy(this.core, peer, index);
   }
 
   transferLeader(target: RaftId): DropReason | null {

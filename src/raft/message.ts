@@ -17,6 +17,8 @@ export const MessageKind = {
   ReadIndexResponse: 12,
   Propose: 13,
   ForgetLeader: 14,
+  /** The leader's disk holds its log up to `index`. */
+  Durable: 15,
 } as const;
 export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 
@@ -34,7 +36,7 @@ export class Message {
   logTerm: Term;
   /**
    * Index before `entries` (Append), acknowledged or rejected index (AppendResponse), last index (votes), confirmed index
-   * (ReadIndexResponse), id of the target (TransferLeader).
+   * (ReadIndexResponse), id of the target (TransferLeader), end of the leader's log on its disk (Durable).
    */
   index: Index;
   commit: Index;
@@ -47,7 +49,8 @@ export class Message {
   readRequest: number;
   /**
    * Which membership of the receiver an Append or Snapshot belongs to, echoed in the AppendResponse: a member that was
-   * removed and added again must not be credited with what its former self acknowledged (lesson L13).
+   * removed and added again must not be credited with what its former self acknowledged (lesson L13). In a Durable the
+   * index of the entry that introduced the sender's configuration.
    */
   session: number;
   /** Leadership transfer forces the vote past stickiness. */

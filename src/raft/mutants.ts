@@ -55,6 +55,9 @@ const DESCRIPTIONS = {
   windowLeak: ["L16", "acknowledged messages stay in the append window"],
   windowInMessagesOnly: ["L14", "the append window is not bounded in bytes"],
   fullWindowSilence: ["L15", "nothing is sent to a peer whose append window is full"],
+  undurableTold: ["L20", "a leader tells a follower that an entry is durable which its disk does not have"],
+  olderTermByTwo: ["L6", "a follower commits an entry of an earlier term because two disks have it"],
+  toldNotRead: ["L39", "a read at the leader ignores what a follower may have committed before it"],
   uncommittedUnbounded: ["L17", "a leader without a quorum appends without bound"],
 } as const satisfies MutantList;
 

@@ -48,6 +48,10 @@ export class LeaderState {
   pendingConfIndex: Index = 0;
   /** Payload bytes above commit, those inherited from earlier terms included (lesson L17). */
   uncommittedBytes = 0;
+  /** By follower, the entry that a client of it waits for. */
+  awaited = new Map<RaftId, Index>();
+  /** How much of the own log is durable, as any follower was told. */
+  toldDurable: Index = 0;
   /** Counts memberships begun under this leadership (lesson L13). */
   sessions = 0;
 
@@ -59,6 +63,8 @@ export class LeaderState {
     copy.transfer = this.transfer === null ? null : { ...this.transfer };
     copy.pendingConfIndex = this.pendingConfIndex;
     copy.uncommittedBytes = this.uncommittedBytes;
+    copy.awaited = new Map(this.awaited);
+    copy.toldDurable = this.toldDurable;
     copy.sessions = this.sessions;
     return copy;
   }

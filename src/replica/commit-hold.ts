@@ -22,14 +22,16 @@ export interface HoldHost {
  * Keeps back appends that carry nothing but a new commit index: under load the next append has it anyway, and alone it
  * costs both sides a message, an answer and two wake-ups, half of all there are at one operation in flight.
  *
- * A peer that waits for it gets it at once: one whose own command is committed with it, and one that is told in the same
- * turn that a read may be answered. Losing a held message is no more than losing it on the way: heartbeats bring the
+ * A peer that waits for it gets it at once: one whose own command is committed with it, unless it knows of that by the
+ * leader's disk and its own, and one that is told in the same turn that a read may be answered. Losing a held message is no more than losing it on the way: heartbeats bring the
  * commit index too.
  */
 export class CommitHold {
   private readonly held = new Map<RaftId, Held>();
   /** The highest commit index that each peer was sent in `term`. */
   private readonly told = new Map<RaftId, Index>();
+  /** How much of the leader's log each peer knows to be on the leader's disk, in `term`. */
+  private readonly noticed = new Map<RaftId, Index>();
   private term: Term = 0;
   private armed = false;
 
@@ -56,10 +58,15 @@ export class CommitHold {
   private pass(message: Message): Message | null {
     const { kind, to } = message;
     if (kind === MessageKind.ReadIndexResponse) return this.take(to) ?? message;
-    if (kind !== MessageKind.Append) return message;
+    if (kind !== MessageKind.Append && kind !== MessageKind.Durable) return message;
     if (message.term !== this.term) this.startTerm(message.term);
+    if (kind === MessageKind.Durable) {
+      this.noticed.set(to, message.index);
+      return message;
+    }
     const told = this.told.get(to) ?? 0;
-    if (message.entries.length === 0 && message.commit > told && this.host.passedBy(to) <= told) {
+    const known = Math.max(told, this.noticed.get(to) ?? 0);
+    if (message.entries.length === 0 && message.commit > told && this.host.passedBy(to) <= known) {
       this.hold(message);
       return null;
     }
@@ -73,6 +80,7 @@ export class CommitHold {
     this.term = term;
     this.held.clear();
     this.told.clear();
+    this.noticed.clear();
   }
 
   private hold(message: Message): void {

@@ -20,6 +20,9 @@ const REFUSED_HOLD_MS = 20;
 /** Forwards repeated in one tick. */
 const REPEATS_MAX = 256;
 
+/** With more entries under way nobody is told of the leader's disk. */
+const TOLD_ENTRIES_MAX = 16;
+
 interface Incoming {
   readonly from: RaftId;
   readonly boot: number;
@@ -100,13 +103,20 @@ export class ProposalFlow {
       const result = this.host.raft.propose(this.encode(own, passed, at, end, stamp));
       if (!result.ok) break;
       this.lastIndex = result.index + (end - at) - 1;
+      const underWay = this.lastIndex - this.host.appliedIndex();
       for (let i = Math.max(at, own.length); i < end; i++)
-        this.lastPassed.set((passed[i - own.length] as Incoming).from, result.index + i - at);
+        this.passedOn((passed[i - own.length] as Incoming).from, result.index + i - at, underWay);
       book.markSent(own.slice(at, Math.min(end, own.length)), term, nowMs);
       at = end;
     }
     if (at < own.length) book.putBack(own.slice(at));
     this.refuse(term, passed.slice(Math.max(0, at - own.length)), null);
+  }
+
+  private passedOn(from: RaftId, index: Index, underWay: number): void {
+    this.lastPassed.set(from, index);
+    // Under load the next append brings the commit index as soon, and a message for each round would cost more than it gives.
+    if (underWay <= TOLD_ENTRIES_MAX) this.host.raft.awaitedBy(from, index);
   }
 
   private encode(

@@ -9,7 +9,7 @@ import {
 } from "../raft/index.js";
 import type { v1 } from "../wire/index.js";
 
-const KIND_MAX = MessageKind.ForgetLeader;
+const KIND_MAX = MessageKind.Durable;
 const ID_MAX = 2 ** 32 - 1;
 const NO_BYTES = new Uint8Array(0);
 

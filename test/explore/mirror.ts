@@ -36,6 +36,8 @@ export function otherFingerprint(core: Core): string {
   const { ids, items } = copy.tracker;
   const [one, other] = [ids.indexOf(ONE), ids.indexOf(OTHER)];
   if (one >= 0 && other >= 0) [items[one], items[other]] = [items[other] as Progress, items[one] as Progress];
+  if (copy.lead !== null)
+    copy.lead.awaited = new Map([...copy.lead.awaited].map(([id, index]) => [otherId(id), index]));
   copy.messages = core.messages.map(otherMessage);
   copy.afterMessages = core.afterMessages.map(otherMessage);
   copy.outstanding = core.outstanding.map((batch) => ({ ...batch, self: batch.self.map(otherMessage) }));

@@ -17,6 +17,7 @@ const SMALL: Scope = {
   smallAppends: false,
   slowDisks: false,
   mirrored: true,
+  awaited: false,
   linkCapacity: Number.POSITIVE_INFINITY,
 };
 
@@ -100,6 +101,23 @@ export const SCOPES: readonly Scope[] = [
     proposals: 2,
     crashes: 1,
     duplicates: 1,
+    linkCapacity: 1,
+  },
+  {
+    ...SMALL,
+    name: "commit by two: 3 nodes, 1 term, 2 entries, a crash, one message on each link",
+    termMax: 2,
+    proposals: 2,
+    crashes: 1,
+    awaited: true,
+    linkCapacity: 1,
+  },
+  {
+    ...SMALL,
+    name: "commit by two: 3 nodes, 2 terms, 2 entries on slow disks, one message on each link",
+    proposals: 2,
+    slowDisks: true,
+    awaited: true,
     linkCapacity: 1,
   },
   { ...SMALL, name: "two messages a link: 3 nodes, 2 terms, 1 entry", proposals: 1, linkCapacity: 2 },

@@ -12,6 +12,7 @@ import {
 } from "../../src/raft/index.js";
 import { ProgressState } from "../../src/raft/progress/progress.js";
 import { hup } from "../../src/raft/roles/election.js";
+import { awaitedBy } from "../../src/raft/roles/pair-commit.js";
 import { propose, proposeConfChange } from "../../src/raft/roles/proposal.js";
 import { broadcastHeartbeat } from "../../src/raft/roles/replication.js";
 import { stepFromPeer } from "../../src/raft/step.js";
@@ -46,6 +47,8 @@ export interface Scope {
   readonly mirrored: boolean;
   /** Messages under way from one member to another; beyond it the oldest kind of message on that link is lost. */
   readonly linkCapacity: number;
+  /** Whatever is proposed is awaited by clients of all other members. */
+  readonly awaited: boolean;
 }
 
 /** Where an exploration ended. */
@@ -221,12 +224,19 @@ class Explorer {
     }
   }
 
+  /** In scopes with `awaited`, clients of all others wait for it. */
+  private propose(core: Core, data: Uint8Array): void {
+    const result = propose(core, [data]);
+    if (!this.scope.awaited || !result.ok) return;
+    for (const peer of core.config.incoming) if (peer !== core.id) awaitedBy(core, peer, result.index);
+  }
+
   private leaderSteps(node: NodeState, budget: Budget, add: AddStep): void {
     const { scope, space } = this;
     if (budget.proposals < scope.proposals) {
       const data = new Uint8Array([97 + budget.proposals]);
       add(10 + budget.proposals, "propose", { proposals: budget.proposals + 1 }, () =>
-        space.act(node, (c) => propose(c, [data])),
+        space.act(node, (c) => this.propose(c, data)),
       );
     }
     if (budget.heartbeats < scope.heartbeats) {

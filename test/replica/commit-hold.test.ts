@@ -29,6 +29,16 @@ function start(passedBy: (peer: RaftId) => number = () => 0) {
 }
 
 describe("commit hold", () => {
+  it("keeps it from a peer that was told of the leader's disk, and so knows of its command's commit", () => {
+    const { hold } = start(() => 5);
+    const durable = new Message(MessageKind.Durable, 1, 2, 3);
+    durable.index = 5;
+    assert.deepEqual(hold.sift([durable]), [durable]);
+    const messages = [append(2, 5), append(3, 5)];
+    assert.deepEqual(hold.sift(messages), [messages[1]]);
+    assert.deepEqual(hold.sift([append(2, 5, 0, 4)]).length, 1, "what was said in another term is forgotten");
+  });
+
   it("keeps a lone commit index for the next append, which has it anyway", async () => {
     const { world, hold, released } = start();
     assert.deepEqual(hold.sift([append(2, 5), append(3, 5)]), []);

@@ -27,7 +27,7 @@ class Leader {
     this.flow = new ProposalFlow({
       config: { ...replicaDefaults, raftId: 1, name: "n1", clusterId: "c", initialMembers: [], shares: [] },
       clock,
-      raft: { propose } as unknown as RaftMember,
+      raft: { propose, awaitedBy: () => {} } as unknown as RaftMember,
       boot: 1,
       time: new ClusterTime(),
       book: this.book,
@@ -114,7 +114,7 @@ class Member {
         shares: [],
       },
       clock: { monotonicMs: () => this.nowMs, wallMs: () => 0 },
-      raft: { propose } as unknown as RaftMember,
+      raft: { propose, awaitedBy: () => {} } as unknown as RaftMember,
       boot: raftId,
       time: new ClusterTime(),
       book: this.book,

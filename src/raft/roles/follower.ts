@@ -5,6 +5,7 @@ import { mutant } from "../mutants.js";
 import { type Entry, NONE, type RaftId, type SnapshotMeta } from "../types.js";
 import { hup } from "./election.js";
 import { restoreConfigFrom } from "./membership.js";
+import { handleDurable } from "./pair-commit.js";
 import { handleReadIndexResponse } from "./read-index.js";
 
 /** Messages of the present term, at a follower. */
@@ -21,6 +22,10 @@ export function stepFollower(core: Core, message: Message): void {
     case MessageKind.Snapshot:
       hearLeader(core, message.from);
       handleSnapshot(core, message);
+      break;
+    case MessageKind.Durable:
+      hearLeader(core, message.from);
+      handleDurable(core, message);
       break;
     case MessageKind.TimeoutNow:
       handleTimeoutNow(core, message);

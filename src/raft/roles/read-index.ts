@@ -3,6 +3,7 @@ import { type Message, MessageKind } from "../message.js";
 import { mutant } from "../mutants.js";
 import type { LeaderState } from "../state.js";
 import { type Index, NONE, type RaftId } from "../types.js";
+import { readFloor } from "./pair-commit.js";
 import { committedInTerm } from "./replication.js";
 
 /** A read asked for at this member. */
@@ -34,10 +35,10 @@ export function leaderRead(core: Core, lead: LeaderState, from: RaftId, request:
 
 function startRead(core: Core, lead: LeaderState, from: RaftId, request: number): void {
   if (mutant.readWithoutQuorum || leaseValid(core, lead)) {
-    answerRead(core, from, request, core.log.committed);
+    answerRead(core, from, request, readFloor(core, lead));
     return;
   }
-  lead.reads.add(from, request, core.log.committed);
+  lead.reads.add(from, request, readFloor(core, lead));
   lead.reads.acknowledge(core.id, lead.reads.lastPosition);
   // The round leaves at the end of the turn, one for all reads of the turn.
   lead.roundDue = true;

@@ -49,6 +49,11 @@ export class EffectContract {
         this.termDurable(message, disk);
         this.remember(message);
         return;
+      case MessageKind.Durable:
+        this.termDurable(message, disk);
+        if (message.index > disk.lastIndex)
+          this.broken(message, `says that its disk has ${message.index}, which ends at ${disk.lastIndex}`);
+        return;
       case MessageKind.Heartbeat:
       case MessageKind.Snapshot:
       case MessageKind.TimeoutNow:

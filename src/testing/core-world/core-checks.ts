@@ -101,10 +101,21 @@ export class CoreChecks {
       const inTerm = node.member?.status().term ?? entry.term;
       const isNew = this.ledger.committed(node.id, entry.index, entry.term, entryHash(entry), inTerm);
       if (!isNew) continue;
+      this.byTwo(node, entry);
       this.sim.trace.event(this.sim.nowUs, "committed", node.id, entry.index, entry.term, entry.kind);
       const write = decodeWrite(entry);
       if (write !== null) this.oracle.logged(write.key, write.serial, entry.index);
     }
+  }
+
+  /** A follower that knows of a commit before its leader does. */
+  private byTwo(node: CoreNode, entry: Entry): void {
+    const status = node.member?.status();
+    if (status === undefined || status.role !== "follower" || entry.term !== status.term) return;
+    const leader = this.commitOf.get(status.leader) ?? 0;
+    if (this.leadsTerm.get(status.leader) !== status.term || leader >= entry.index) return;
+    this.sim.tally.situation("committed by a follower before its leader");
+    this.durable.advanced(node.id, entry.index, entry.term, status.config, this.disk);
   }
 
   applied(node: CoreNode, entry: Entry, state: RegisterState): void {

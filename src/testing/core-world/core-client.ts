@@ -95,6 +95,7 @@ export class CoreClient {
         oracle.writeAnswered(started, key, serial, outcome.index, outcome.previous);
         record(sim.nowUs, { previous: outcome.previous });
       },
+      this.awaiting(node),
     );
     if (!accepted) {
       this.later();
@@ -115,6 +116,14 @@ export class CoreClient {
       sim.tally.situation("write of unknown outcome");
       record(Infinity, null);
     });
+  }
+
+  /** A member whose client has asked for the write, when it is not the one that proposes it. */
+  private awaiting(proposer: CoreNode): CoreNode | null {
+    const { awaitedRate } = this.world.settings.extra;
+    if (awaitedRate === 0 || !this.prng.chance(awaitedRate)) return null;
+    const others = this.world.nodes().filter((node) => node !== proposer && node.running);
+    return others.length === 0 ? null : this.prng.pick(others);
   }
 
   private read(): void {

@@ -236,17 +236,26 @@ export class CoreNode {
   }
 
   /** Proposes a write; false when it was refused and surely did not happen. */
-  write(data: Uint8Array, done: (outcome: WriteOutcome) => void): boolean {
+  write(data: Uint8Array, done: (outcome: WriteOutcome) => void, awaiting: CoreNode | null = null): boolean {
     if (this.member === null || this.paused) return false;
     if (this.disk.isFull) {
       this.sim.tally.situation("proposal refused: disk full");
       return false;
     }
     const result = this.member.propose([data]);
-    if (result.ok) this.writes.set(result.index, { term: result.term, done });
-    else this.sim.tally.situation(`proposal refused: ${result.reason}`);
+    if (result.ok) {
+      this.writes.set(result.index, { term: result.term, done });
+      if (awaiting?.expect(result.index, result.term, done)) this.member.awaitedBy(awaiting.id, result.index);
+    } else this.sim.tally.situation(`proposal refused: ${result.reason}`);
     this.endInput();
     return result.ok;
+  }
+
+  /** A write that another member has proposed is answered here as well, by whoever has applied it first. */
+  private expect(index: number, term: number, done: (outcome: WriteOutcome) => void): boolean {
+    if (this.member === null || this.paused || this.writes.has(index)) return false;
+    this.writes.set(index, { term, done });
+    return true;
   }
 
   /** Reads the whole state linearizably; null means that the read failed. */

@@ -27,6 +27,8 @@ export interface ExtraFaults {
   readonly lateTransfersPerSecond: number;
   /** With lease reads: all acknowledgements to a leader are held back, arrive together, and are the last it hears. */
   readonly lateAcknowledgementsPerSecond: number;
+  /** Chance that a write is also awaited by a client of another member. */
+  readonly awaitedRate: number;
 }
 
 /** Nothing extra. */
@@ -43,6 +45,7 @@ export const NO_EXTRA_FAULTS: ExtraFaults = {
   renewalsPerSecond: 0,
   lateTransfersPerSecond: 0,
   lateAcknowledgementsPerSecond: 0,
+  awaitedRate: 0,
 };
 
 /** Draws the extra faults of a run. */
@@ -64,5 +67,6 @@ export function drawExtraFaults(prng: Prng): ExtraFaults {
     lateTransfersPerSecond: maybe(0.3, 1.5),
     backwardAppendRate: maybe(0.4, 0.5),
     lateAcknowledgementsPerSecond: maybe(0.6, 1),
+    awaitedRate: maybe(0.6, 1),
   };
 }

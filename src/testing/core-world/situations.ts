@@ -4,6 +4,7 @@
  */
 export const CORE_SITUATIONS: readonly string[] = [
   "append rejected",
+  "committed by a follower before its leader",
   "conf change refused: conf-change-pending",
   "conf change refused: transfer-in-progress",
   "converged after the faults",
