@@ -45,6 +45,8 @@ export class OpenHandle {
   readonly running = new Running();
   pipe: WritePipe | null = null;
   closed = false;
+  /** This node has served it since it was opened, and so knows whether anything was written through it. */
+  sinceOpen = false;
 
   constructor(
     readonly session: OwnedSession,
@@ -63,6 +65,11 @@ export class OpenHandle {
 
   get share(): string {
     return this.record.share ?? "";
+  }
+
+  /** True when nothing was written through it at any node; false may also mean that nobody knows. */
+  get unmodified(): boolean {
+    return this.sinceOpen && !this.openFile.writers.has(this);
   }
 
   get access(): number {

@@ -42,6 +42,7 @@ import { setMember } from "./commands/set-member.js";
 import { storeKey } from "./commands/store-key.js";
 import { takeoverDone } from "./commands/takeover-done.js";
 import { useHandle } from "./commands/use-handle.js";
+import { breakDirectories } from "./mechanics/breaks.js";
 import { fail, type Tx } from "./tx.js";
 
 /** Names of all commands. */
@@ -97,7 +98,7 @@ const HANDLERS: Handlers = {
   batch,
 };
 
-/** Runs one command, and after it the parked calls that it let go. */
+/** Runs one command, and after it what follows for the directories of changed files, and the parked calls that it let go. */
 export function dispatch(tx: Tx, command: v1.ICommand): v1.ICommandResult {
   const name = nameOf(command);
   if (name === null)
@@ -107,7 +108,10 @@ export function dispatch(tx: Tx, command: v1.ICommand): v1.ICommandResult {
     );
   const handler = HANDLERS[name] as (tx: Tx, command: unknown) => v1.ICommandResult;
   const result = handler(tx, command[name]);
-  if (tx.woken.size > 0) retryWoken(tx);
+  while (tx.changed.length > 0 || tx.woken.size > 0) {
+    breakDirectories(tx);
+    retryWoken(tx);
+  }
   return result;
 }
 

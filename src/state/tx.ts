@@ -1,17 +1,28 @@
 import { errorDetail, type ErrorCode, type ErrorExtras } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { EventKind } from "./events.js";
-import { bytesOf } from "./ids.js";
+import { bytesOf, type Id } from "./ids.js";
 import type { Store } from "./store.js";
 import type { HandleRow } from "./tables/handles.js";
 import type { PendingRow } from "./tables/records.js";
 import type { SessionRow } from "./tables/sessions.js";
+
+/** A file whose size, attributes or times are others now, and who did it. */
+export interface ChangedFile {
+  readonly share: string;
+  readonly path: string;
+  readonly client: Id;
+  /** Key of the directory's lease that this client named as its own; empty: none. */
+  readonly parentKey: Id;
+}
 
 /** One command in execution: where it stands, and what it leaves besides its changes. */
 export class Tx {
   readonly events: v1.IEvent[] = [];
   /** Parked calls that a change may let go; tried again after the command, in the order of parking. */
   readonly woken = new Set<PendingRow>();
+  /** Files that were changed, or may have been: after the command the leases of their directories end. */
+  changed: ChangedFile[] = [];
 
   constructor(
     readonly store: Store,

@@ -311,13 +311,19 @@ export class World {
     }
   }
 
-  close(client: Client, handle: v1.IHandleRecord, request?: v1.IRequestId): v1.ICommandResult {
+  close(
+    client: Client,
+    handle: v1.IHandleRecord,
+    request?: v1.IRequestId,
+    more: Partial<v1.ICloseHandle> = {},
+  ): v1.ICommandResult {
     return this.perform(
       this.run({
         closeHandle: {
           fence: this.fence(client),
           handleId: handle.id ?? null,
           ...(request ? { request } : {}),
+          ...more,
         },
       }),
     );

@@ -1,8 +1,9 @@
 import { channelCases } from "./cases/channels.js";
 import { contendedTwoCases } from "./cases/contended-two.js";
+import { directoryLeaseCases } from "./cases/dirlease.js";
 import { durableCases } from "./cases/durable.js";
 import { leaseCases } from "./cases/lease.js";
-import { directoryLeaseCases, leaseTableCases } from "./cases/lease-tables.js";
+import { leaseTableCases } from "./cases/lease-tables.js";
 import { lockIoCases } from "./cases/lock-io.js";
 import { lockCases } from "./cases/lock.js";
 import { persistentOpenCases } from "./cases/persistent-open.js";

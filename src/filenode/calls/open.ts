@@ -98,6 +98,7 @@ async function opened(
   const record = open.handle;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state granted an open without a handle");
   const handle = installHandle(core, call.session, record, open, revision);
+  if (!open.replayed && !result.repeated) handle.sinceOpen = true;
   if (now === null || now.fileId !== record.fileId || record.path !== path)
     now = await handle.vfs.stat(handle.path);
   core.admitReply(call.session);
@@ -206,6 +207,7 @@ export async function closeCall(core: NodeCore, call: Call, request: v1.ICloseRe
         handleId: request.handle?.persistent ?? null,
         closeResult: info === null ? null : v1.FileInfo.encode(info).finish(),
         observed: seen,
+        unmodified: handle?.unmodified ?? false,
       },
     },
     call.deadlineMs,

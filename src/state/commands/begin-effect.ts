@@ -42,7 +42,7 @@ export function beginEffect(tx: Tx, command: v1.IBeginEffect): v1.ICommandResult
     (digest) => {
       const problem = effectProblem(tx, session, handle, command);
       if (problem !== null) return problem;
-      const effect = effectOf(session, handle, command, digest);
+      const effect = effectOf(tx, session, handle, command, digest);
       return attemptEffect(tx, { session, command, effect, handle, digest, parked: null });
     },
   );

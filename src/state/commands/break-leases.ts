@@ -2,6 +2,7 @@ import { ErrorCode } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { idOf } from "../ids.js";
 import { breakLeases } from "../mechanics/breaks.js";
+import { noteChanged } from "../mechanics/changes.js";
 import { checkHandleFence, unknownHandle } from "../mechanics/fence.js";
 import { waitingText } from "../mechanics/holders.js";
 import { park } from "../mechanics/parking.js";
@@ -40,6 +41,7 @@ export function attemptBreak(
   const tail = end === 0 ? null : closedTail(tx, handle.share, handle.fileId);
   const closed = tail !== null && tail.from < end ? tail : null;
   if (waiting.length === 0 && closed === null) {
+    if (operation === "write") noteChanged(tx, handle);
     // An append that looked at the end before this write, and whose announcement is still on its way.
     if (end > 0) noteEndMoved(tx, handle);
     const { DONE } = v1.EffectResult.Status;

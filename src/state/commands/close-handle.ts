@@ -44,7 +44,7 @@ function closeOnce(
     return fail(ErrorCode.NOT_READY, `effect ${running.r.id} of handle ${shortHex(handle.id)} is under way`, {
       retryAfterMs: 5,
     });
-  const effect = close(tx, handle, "client", "closed by its client");
+  const effect = close(tx, handle, "client", "closed by its client", command.unmodified ?? false);
   const closeResult = new Uint8Array(command.closeResult ?? []);
   if (closeResult.length > 0) handle.more().closeResult = closeResult;
   if (effect === null) return { close: { closeResult } };

@@ -73,6 +73,6 @@ function retryEffect(
   if (pending.r.handleId.length > 0 && (handle === null || !handle.isOpen))
     return fail(ErrorCode.FILE_CLOSED, "the handle of the waiting call was closed");
   const digest = idOf(pending.r.requestDigest);
-  const effect = effectOf(session, handle, command, digest);
+  const effect = effectOf(tx, session, handle, command, digest);
   return attemptEffect(tx, { session, command, effect, handle, digest, parked: pending });
 }

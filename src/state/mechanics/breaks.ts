@@ -87,12 +87,21 @@ function breakAbsent(tx: Tx, lease: LeaseRow, rule: BreakRule): boolean {
  * Something in a directory changed: read caches of the directory end, except the one that the actor named as its parent
  * (semantics.md F3, directory leases). Nobody waits for them.
  */
-export function breakDirectory(tx: Tx, share: string, path: string, client: string, parentKey: string): void {
+function breakDirectory(tx: Tx, share: string, path: string, client: string, parentKey: string): void {
   for (const lease of tx.store.leases.paths.at(share, parentOf(path)).toSorted(byLeaseId)) {
     if (!lease.r.directory) continue;
     if (parentKey !== "" && lease.client === client && lease.key === parentKey) continue;
     breakOne(tx, lease, "directory-change");
   }
+}
+
+/** The same for the files that a command has changed: a cached listing shows their size, attributes and times. */
+export function breakDirectories(tx: Tx): void {
+  const { changed } = tx;
+  if (changed.length === 0) return;
+  tx.changed = [];
+  for (const { share, path, client, parentKey } of changed)
+    breakDirectory(tx, share, path, client, parentKey);
 }
 
 // Indexes may hold rows in another order after a load.

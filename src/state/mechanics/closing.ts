@@ -2,13 +2,15 @@ import { ErrorCode } from "../../wire/errors.js";
 import { limits } from "../../wire/limits.js";
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
-import { bytesOf, idOf, shortHex } from "../ids.js";
+import { bytesOf, type Id, idOf, shortHex } from "../ids.js";
 import { mutant } from "../mutants.js";
+import { Access } from "../rules/access.js";
 import type { HandleRow } from "../tables/handles.js";
 import type { EffectRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
 import { leaveLease } from "./lease-rows.js";
+import { noteChanged, parentKeyOf } from "./changes.js";
 import { byHandleId } from "./order.js";
 import { announceLocks, otherNodesOn } from "./file-locks.js";
 import { addEffect, dropEffect } from "./effect-rows.js";
@@ -36,9 +38,16 @@ const DELETES: Record<CloseReason, boolean> = {
 /**
  * Closes a handle: its locks, share mode and lease are free at once, whoever waits for them is tried again, and it stays
  * as a tombstone. Where its file has to be deleted an effect is announced first and the handle is CLOSING until that is
- * done; the answer is the effect.
+ * done; the answer is the effect. What it may have written shows in listings from now on at the latest: unless somebody
+ * knows that it wrote nothing, cached ones end.
  */
-export function closeHandle(tx: Tx, handle: HandleRow, reason: CloseReason, text: string): EffectRow | null {
+export function closeHandle(
+  tx: Tx,
+  handle: HandleRow,
+  reason: CloseReason,
+  text: string,
+  unmodified = false,
+): EffectRow | null {
   if (!handle.isInPlace) return null;
   if (handle.pendingId !== 0) {
     const pending = tx.store.pending.byId.get(handle.pendingId);
@@ -47,11 +56,19 @@ export function closeHandle(tx: Tx, handle: HandleRow, reason: CloseReason, text
     return null;
   }
   const wasOpen = handle.isOpen;
+  const parentKey = parentKeyOf(tx, handle);
+  if (wasOpen && !unmodified && mayHaveWritten(handle)) noteChanged(tx, handle);
   letGo(tx, handle);
-  const effect = wasOpen && deletes(reason) ? deleteEffect(tx, handle, reason) : null;
+  const effect = wasOpen && deletes(reason) ? deleteEffect(tx, handle, reason, parentKey) : null;
   entomb(tx, handle, effect, reason === "client" ? "" : text);
   report(tx, handle, reason, text);
   return effect;
+}
+
+// Whoever writes has seen the answer of the create, so a handle that is eligible for replay was not written through.
+function mayHaveWritten(handle: HandleRow): boolean {
+  const writes = (handle.grantedAccess & (Access.writeData | Access.appendData)) !== 0;
+  return writes && !handle.directory && !handle.replayEligible;
 }
 
 function deletes(reason: CloseReason): boolean {
@@ -88,7 +105,7 @@ function cancelLocksOf(tx: Tx, handle: HandleRow): void {
  * A marked file goes with its last handle. While others have it open the mark stays on the file, on the handle with the
  * lowest id: the expiry of one of two marked handles must not lose the mark.
  */
-function deleteEffect(tx: Tx, handle: HandleRow, reason: CloseReason): EffectRow | null {
+function deleteEffect(tx: Tx, handle: HandleRow, reason: CloseReason, parentKey: Id): EffectRow | null {
   if (!handle.deleteInitial && !handle.deleteSet) return null;
   const others = tx.store.handles.paths
     .at(handle.share, handle.path)
@@ -112,6 +129,7 @@ function deleteEffect(tx: Tx, handle: HandleRow, reason: CloseReason): EffectRow
     fileId: handle.fileId,
     directory: handle.directory,
     expiry: !byClient,
+    parentKey: bytesOf(parentKey),
   });
   if (!byClient) tellOwner(tx, effect);
   return effect;

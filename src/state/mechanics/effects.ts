@@ -11,6 +11,7 @@ import type { EffectRow, PendingRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
 import { type Actor, breakLeases, breakOne, isOwn } from "./breaks.js";
+import { parentKeyOf } from "./changes.js";
 import { effectBefore, effectText } from "./effect-conflicts.js";
 import { addEffect } from "./effect-rows.js";
 import { absentHolders, type Aspirant, holdersOf, shareModes, type Step, waitingText } from "./holders.js";
@@ -334,6 +335,7 @@ function mayMakeDirectory(tx: Tx, attempt: EffectAttempt): Step {
 
 /** Fills in what the state knows better than the caller. */
 export function effectOf(
+  tx: Tx,
   session: SessionRow,
   handle: HandleRow | null,
   command: v1.IBeginEffect,
@@ -348,6 +350,7 @@ export function effectOf(
     requestDigest: bytesOf(digest),
     handedOver: 0,
     expiry: false,
+    parentKey: handle === null ? null : bytesOf(parentKeyOf(tx, handle)),
   };
   if (command.request) effect.request = { ...command.request };
   else delete effect.request;

@@ -1,11 +1,10 @@
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
-import { idOf } from "../ids.js";
 import type { HandleRow } from "../tables/handles.js";
 import { isBelow } from "../tables/path-index.js";
 import type { EffectRow } from "../tables/records.js";
 import { failed, type Tx } from "../tx.js";
-import { breakDirectory } from "./breaks.js";
+import { noteChangedBy } from "./changes.js";
 import { buryTombstone } from "./closing.js";
 import { handleOfEffect } from "./effects.js";
 import { dropEffect } from "./effect-rows.js";
@@ -26,10 +25,10 @@ const FINISHERS: Record<v1.EffectKind, Finisher> = {
   [v1.EffectKind.EFFECT_DELETE]: finishDelete,
   [v1.EffectKind.EFFECT_RENAME]: finishRename,
   [v1.EffectKind.EFFECT_LINK]: finishName,
-  [v1.EffectKind.EFFECT_TRUNCATE]: plainDone,
+  [v1.EffectKind.EFFECT_TRUNCATE]: finishChange,
   [v1.EffectKind.EFFECT_APPEND]: finishAppend,
   [v1.EffectKind.EFFECT_MKDIR]: finishName,
-  [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: plainDone,
+  [v1.EffectKind.EFFECT_SET_ATTRIBUTES]: finishChange,
   [v1.EffectKind.EFFECT_FENCE]: finishFence,
   [v1.EffectKind.EFFECT_FOREIGN]: plainDone,
 };
@@ -99,6 +98,12 @@ function plainDone(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICo
   return { effect: result };
 }
 
+/** Size, attributes or times of a file that stays where it is. */
+function finishChange(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
+  noteChangedBy(tx, effect, handleOfEffect(tx, effect)?.path ?? effect.r.path);
+  return plainDone(tx, effect, outcome);
+}
+
 /**
  * The appends that wait behind this one were given an offset that it has taken: they get the new end. Otherwise each of
  * them would find the file grown when its turn comes, and of N that wait all but one would have to start over.
@@ -117,7 +122,7 @@ function finishAppend(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
     pending.r.command = v1.Command.encode(command).finish();
     tx.store.touch(pending);
   }
-  return plainDone(tx, effect, outcome);
+  return finishChange(tx, effect, outcome);
 }
 
 function finishCreate(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
@@ -125,7 +130,7 @@ function finishCreate(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
   if (r.kind !== v1.EffectKind.EFFECT_OVERWRITE) noteNameChange(tx, r.share, r.path, false);
   const handle = handleOfEffect(tx, effect);
   if (handle === undefined || handle.state !== v1.HandleState.HANDLE_PENDING || handle.effectId !== r.id)
-    return plainDone(tx, effect, outcome);
+    return finishChange(tx, effect, outcome);
   return completeOpen(tx, handle, {
     fileId: outcome.fileId || r.fileId,
     action: outcome.createAction || handle.createAction,
@@ -137,9 +142,8 @@ function finishCreate(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
 function finishDelete(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
   const r = effect.r;
   noteNameChange(tx, r.share, r.path, r.directory);
-  const session = tx.store.sessions.byId.get(r.sessionId);
   const handle = handleOfEffect(tx, effect);
-  breakDirectory(tx, r.share, r.path, session?.client ?? "", "");
+  noteChangedBy(tx, effect, r.path);
   if (handle?.state !== v1.HandleState.HANDLE_CLOSING) return plainDone(tx, effect, outcome);
   // What the close has stored stays, unless whoever deleted the file knows better.
   const closeResult = outcome.outcome?.length
@@ -154,13 +158,7 @@ function finishName(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.IC
   const r = effect.r;
   const path = r.targetPath || r.path;
   noteNameChange(tx, r.share, path, false);
-  breakDirectory(
-    tx,
-    r.share,
-    path,
-    idOf(tx.store.sessions.byId.get(r.sessionId)?.r.clientGuid),
-    parentKeyOf(tx, effect),
-  );
+  noteChangedBy(tx, effect, path);
   return plainDone(tx, effect, outcome);
 }
 
@@ -210,10 +208,8 @@ function finishRename(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
     leases.repath(lease, newPath(lease.r.path, r.path, r.targetPath));
     tx.store.touch(lease);
   }
-  const client = idOf(tx.store.sessions.byId.get(r.sessionId)?.r.clientGuid);
-  const parentKey = parentKeyOf(tx, effect);
-  breakDirectory(tx, r.share, r.path, client, parentKey);
-  breakDirectory(tx, r.share, r.targetPath, client, parentKey);
+  noteChangedBy(tx, effect, r.path);
+  noteChangedBy(tx, effect, r.targetPath);
   tx.wake(r.share, r.path, r.fileId);
   tx.wake(r.share, r.targetPath, r.targetFileId);
   return plainDone(tx, effect, outcome);
@@ -221,10 +217,4 @@ function finishRename(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.
 
 function newPath(path: string, from: string, to: string): string {
   return isBelow(path, from) ? to + path.slice(from.length) : to;
-}
-
-function parentKeyOf(tx: Tx, effect: EffectRow): string {
-  const handle = handleOfEffect(tx, effect);
-  const lease = handle === undefined ? undefined : tx.store.leases.of(handle);
-  return idOf(lease?.r.parentKey);
 }

@@ -11,7 +11,7 @@ import { HandleRow } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
-import { breakDirectory, breakLeases } from "./breaks.js";
+import { breakLeases } from "./breaks.js";
 import { closeHandle } from "./closing.js";
 import { effectBeforeOpen, effectText } from "./effect-conflicts.js";
 import { addEffect } from "./effect-rows.js";
@@ -348,8 +348,10 @@ export function completeOpen(tx: Tx, handle: HandleRow, outcome: OpenOutcome): v
   handle.replayEligible = isReplayEligible(handle);
   watchDeadline(tx, handle);
   tx.touchHandle(handle);
-  if (outcome.action !== v1.CreateAction.OPENED)
-    breakDirectory(tx, handle.share, handle.path, handle.client, idOf(outcome.lease?.parentKey));
+  if (outcome.action !== v1.CreateAction.OPENED) {
+    const { share, path, client } = handle;
+    tx.changed.push({ share, path, client, parentKey: idOf(outcome.lease?.parentKey) });
+  }
   tx.emitHandle(EventKind.handleOpened, "", handle, `${handle.share}:${handle.path} opened`);
   tx.wakeHandle(handle);
   return { open: openResult(tx, handle, false) };

@@ -6,7 +6,6 @@ import {
   ATTRIBUTES,
   type Client,
   DELETE,
-  guid,
   isParked,
   R,
   READ,
@@ -363,92 +362,4 @@ describe("smb2.lease", () => {
       assert(!world.files.has("ca:file"));
     });
   }
-});
-
-describe("smb2.dirlease", () => {
-  const cases: [name: string, change: (world: World, client: Client, parentKey: string) => void][] = [
-    [
-      "create",
-      (world, client, parentKey) => {
-        world.opened(client, { path: "dir/new", leaseKey: "kf", lease: R, parentKey });
-      },
-    ],
-    [
-      "overwrite",
-      (world, client, parentKey) => {
-        world.opened(client, {
-          path: "dir/old",
-          leaseKey: "kf",
-          lease: R,
-          parentKey,
-          disposition: v1.Disposition.OVERWRITE,
-        });
-      },
-    ],
-    [
-      "rename",
-      (world, client, parentKey) => {
-        const handle = world.opened(client, {
-          path: "dir/old",
-          access: ALL,
-          leaseKey: "kf",
-          lease: R,
-          parentKey,
-        });
-        const effect = {
-          kind: v1.EffectKind.EFFECT_RENAME,
-          handleId: handle.id ?? null,
-          targetPath: "dir/renamed",
-        };
-        world.perform(world.run({ beginEffect: { fence: world.fence(client), effect } }));
-      },
-    ],
-    [
-      "hardlink",
-      (world, client, parentKey) => {
-        const handle = world.opened(client, {
-          path: "dir/old",
-          access: ALL,
-          leaseKey: "kf",
-          lease: R,
-          parentKey,
-        });
-        const effect = {
-          kind: v1.EffectKind.EFFECT_LINK,
-          handleId: handle.id ?? null,
-          targetPath: "dir/linked",
-        };
-        world.perform(world.run({ beginEffect: { fence: world.fence(client), effect } }));
-      },
-    ],
-  ];
-  for (const [name, change] of cases) {
-    it(`v2_request_parent, ${name}: the parent key decides who is broken`, () => {
-      const world = new World();
-      world.file("dir", true);
-      world.file("dir/old");
-      const a = world.client("a");
-      const b = world.client("b", "n2");
-      world.opened(a, { path: "dir", directory: true, access: READ, leaseKey: "ka", lease: RH });
-      world.opened(b, { path: "dir", directory: true, access: READ, leaseKey: "kb", lease: RH });
-      change(world, a, "ka");
-      assert.equal(world.lease(a, "ka")?.breaking, false, "the lease that was named as the parent stays");
-      assert.equal(world.lease(b, "kb")?.breakToRequired, 0);
-      assert.equal(world.lease(b, "kb")?.breaking, true);
-    });
-  }
-
-  it("unlink_set_and_close: the directory lease of others is broken when the name goes", () => {
-    const world = new World();
-    world.file("dir", true);
-    world.file("dir/old");
-    const a = world.client("a");
-    const b = world.client("b", "n2");
-    world.opened(b, { path: "dir", directory: true, access: READ, leaseKey: "kb", lease: RH });
-    const handle = world.opened(a, { path: "dir/old", access: ALL, deleteOnClose: true });
-    assert.equal(world.lease(b, "kb")?.breaking, false);
-    world.close(a, handle);
-    assert.equal(world.lease(b, "kb")?.breaking, true);
-    assert.deepEqual(world.lease(b, "kb")?.key, guid("kb"));
-  });
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { ErrorCode, v1 } from "../../../src/client/index.js";
 import { limits } from "../../../src/wire/limits.js";
-import { ATTRIBUTES, guid, type Held, R, READ, RH, RW, RWH, type TortureClient, WRITE } from "../client.js";
+import { ATTRIBUTES, guid, type Held, R, RH, RW, RWH, type TortureClient, WRITE } from "../client.js";
 import { LEASE_BREAKS, LEASE_UPGRADES } from "../lease-expectations.js";
 import type { Case } from "../run-cases.js";
 import type { TortureWorld } from "../world.js";
@@ -30,12 +30,13 @@ function another(
   return client.openRequest(path, { createGuid: guid(`${client.name} ${path} ${n}`), ...more });
 }
 
-function stateOf(world: TortureWorld, client: TortureClient, key: string): number {
+/** Rights of a client's lease, as the state has them; 0: none, or no lease. */
+export function stateOf(world: TortureWorld, client: TortureClient, key: string): number {
   return world.state.lease(client.clientGuid, guid(key))?.state ?? 0;
 }
 
 /** Waits until a client was told of its `n`-th break. */
-async function told(world: TortureWorld, client: TortureClient, n = 1): Promise<v1.ILeaseBreak> {
+export async function told(world: TortureWorld, client: TortureClient, n = 1): Promise<v1.ILeaseBreak> {
   await world.until(`${client.name} is told`, () => client.breaks.length >= n, 5_000);
   return client.breaks[n - 1] ?? {};
 }
@@ -286,98 +287,6 @@ export const leaseTableCases: readonly Case[] = [
       }
       await world.pass(1_000);
       assert.equal(world.content("delete-disconnect"), "");
-    },
-  },
-];
-
-/** Changes in a leased directory, by a client that names its own lease of the directory as the parent's. */
-const CHANGES: Readonly<
-  Record<string, (a: TortureClient, path: string, parentKey: Uint8Array) => Promise<unknown>>
-> = {
-  create: (a, path, parentKey) =>
-    a.hold(`${path}/new`, { lease: { key: guid(`${path} f`), state: R, version: 2, parentKey } }),
-  overwrite: (a, path, parentKey) => {
-    const file = { key: guid(`${path} f`), state: R, version: 2, parentKey };
-    return a.hold(`${path}/old`, { lease: file, disposition: D.OVERWRITE });
-  },
-  rename: async (a, path, parentKey) => {
-    const file = { key: guid(`${path} f`), state: R, version: 2, parentKey };
-    const { reply } = await a.hold(`${path}/old`, { lease: file });
-    await a.must({ rename: { handle: reply.handle ?? null, targetPath: `${path}/renamed` } });
-  },
-  hardlink: async (a, path, parentKey) => {
-    const file = { key: guid(`${path} f`), state: R, version: 2, parentKey };
-    const { reply } = await a.hold(`${path}/old`, { lease: file });
-    await a.must({ link: { handle: reply.handle ?? null, targetPath: `${path}/linked` } });
-  },
-};
-
-/** smb2.dirlease: the parent key decides whose lease of the directory ends. */
-export const directoryLeaseCases: readonly Case[] = [
-  ...Object.entries(CHANGES).map(
-    ([change, run]): Case => ({
-      name: `v2_request_parent, ${change}: the lease named as the parent's stays, others end`,
-      run: async (world, lose) => {
-        const path = `parent-${change}`;
-        const [a, b, away] = [
-          await world.holder(path),
-          await world.other(`${path} b`),
-          await world.holder(`${path} away`),
-        ];
-        await b.must({ makeDirectory: { share: "ca", path } });
-        await b.close(await b.hold(`${path}/old`));
-        const spec = { disposition: D.OPEN, wantDirectory: true, desiredAccess: READ };
-        const held = await a.hold(path, { ...spec, ...lease(`${path} a`, RH) });
-        await b.hold(path, { ...spec, ...lease(`${path} b`, RH) });
-        const absent = await away.hold(path, { ...spec, ...lease(`${path} away`, RH) });
-        await lose();
-        await a.backFor(held);
-        await run(a, path, guid(`${path} a`));
-        assert.equal((await told(world, b)).breakTo ?? 0, 0);
-        await away.backFor(absent);
-        assert.equal((await told(world, away)).breakTo ?? 0, 0, "stored for whoever is away");
-        assert.equal(a.breaks.length, 0);
-        assert.equal(stateOf(world, a, `${path} a`), RH);
-      },
-    }),
-  ),
-  {
-    name: "rename_dst_parent: leases of the directory that a name goes to end as well",
-    run: async (world, lose) => {
-      const path = "dst-parent";
-      const a = await world.holder(path);
-      const b = await world.other(`${path} b`);
-      for (const made of [path, `${path}-to`]) await b.must({ makeDirectory: { share: "ca", path: made } });
-      const file = { key: guid(`${path} f`), state: R, version: 2, parentKey: guid(`${path} a`) };
-      const held = await a.hold(`${path}/old`, { lease: file });
-      const spec = { disposition: D.OPEN, wantDirectory: true, desiredAccess: READ };
-      const own = await a.hold(path, { ...spec, ...lease(`${path} a`, RH) });
-      await b.hold(`${path}-to`, { ...spec, ...lease(`${path} to`, RH) });
-      await lose();
-      await a.backFor(held);
-      await a.resume(own);
-      await a.must({ rename: { handle: held.reply.handle ?? null, targetPath: `${path}-to/new` } });
-      assert.equal((await told(world, b)).breakTo ?? 0, 0);
-      assert.equal(a.breaks.length, 0);
-      assert.equal(stateOf(world, a, `${path} a`), RH);
-    },
-  },
-  {
-    name: "unlink_set_and_close: leases of the directory end when the name goes, not when the mark is set",
-    run: async (world, lose) => {
-      const a = await world.holder("unlink-dir");
-      const b = await world.other("unlink-dir b");
-      await b.must({ makeDirectory: { share: "ca", path: "unlink-dir" } });
-      const held = await a.hold("unlink-dir/old", { deleteOnClose: true });
-      const spec = { disposition: D.OPEN, wantDirectory: true, desiredAccess: READ };
-      await b.hold("unlink-dir", { ...spec, ...lease("unlink-dir", RH) });
-      await lose();
-      await a.backFor(held);
-      await b.must({ ping: {} });
-      assert.equal(b.breaks.length, 0);
-      await a.close(held);
-      assert.equal((await told(world, b)).breakTo ?? 0, 0);
-      assert.equal(world.content("unlink-dir/old"), null);
     },
   },
 ];
