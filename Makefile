@@ -45,7 +45,7 @@ mutants: build
 	@JSON="$(JSON)" MUTANT="$(MUTANT)" $(NODE) dist/test/simulation/mutants-main.js
 
 chaos: build
-	@SECONDS_MAX="$(SECONDS)" SEED="$(SEED)" JSON="$(JSON)" $(NODE) dist/test/chaos/main.js
+	@SECONDS_MAX="$(SECONDS)" SEED="$(SEED)" JSON="$(JSON)" FENCE="$(FENCE)" $(NODE) dist/test/chaos/main.js
 
 bench: build
 	@JSON="$(JSON)" $(NODE) dist/bench/main.js

@@ -3,7 +3,10 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { checkRun } from "./checks.js";
+import type { Fencing } from "./fences.js";
+import { checkFinished } from "./finished.js";
 import { journalRecord, type OpRecord } from "./records.js";
+import { paintedBlock, stampOf, WALL_BLOCKS } from "./walls.js";
 
 /** Each check is shown a good history and the same with one thing wrong. */
 describe("checks of a chaos run", () => {
@@ -39,8 +42,9 @@ describe("checks of a chaos run", () => {
     op(client, "increment", "counter-0", at + 11, at + 20, value),
     op(client, "unlock", "counter-0", at + 21, at + 30),
   ];
-  const violations = async (history: OpRecord[]): Promise<string> =>
-    (await checkRun(history, folder)).violations.join("; ");
+  const fenced: Fencing = { fence: "command", stops: [] };
+  const violations = async (history: OpRecord[], fencing = fenced): Promise<string> =>
+    (await checkRun(history, folder, fencing)).violations.join("; ");
 
   it("accepts two clients that take turns, and sees when they hold one lock at once", async () => {
     await writeFile(join(folder, "counter-0"), counter(2));
@@ -54,7 +58,10 @@ describe("checks of a chaos run", () => {
   it("sees an acknowledged increment that is lost", async () => {
     await writeFile(join(folder, "counter-0"), counter(1));
     assert.match(await violations([...turn(1, 0, 0), ...turn(2, 100, 0)]), /acknowledged write lost/);
-    assert.match(await violations([...turn(1, 0, 0), ...turn(2, 100, 1)]), /holds 1; 2 increments/);
+    assert.match(
+      await violations([...turn(1, 0, 0), ...turn(2, 100, 1)]),
+      /was 1 for the end \(2 increments/,
+    );
   });
 
   it("sees a file that two clients have open although each asked for it alone", async () => {
@@ -86,7 +93,7 @@ describe("checks of a chaos run", () => {
       assert.equal(await violations([lock, unknown, unlock]), "");
     }
     await writeFile(join(folder, "counter-0"), counter(2));
-    assert.match(await violations([lock, unknown, unlock]), /holds 2/);
+    assert.match(await violations([lock, unknown, unlock]), /was 2 for the end .*0 was due, 1 unknown/);
   });
 
   it("sees an append that is lost, doubled, torn or out of order", async () => {
@@ -121,5 +128,121 @@ describe("checks of a chaos run", () => {
     assert.equal(await violations(history), "");
     await writeFile(join(folder, "draft-1-0"), "published-1-0");
     assert.match(await violations(history), /still there beside/);
+  });
+
+  const painting = (client: number, sequence: number, at: number, found: number[]): OpRecord => ({
+    ...op(client, "paint", "wall", at, at + 10, stampOf(client, sequence)),
+    found,
+  });
+  const blocks = (stamp: number): number[] => Array<number>(WALL_BLOCKS).fill(stamp);
+  const leave = (stamps: number[], name = "wall"): Promise<void> =>
+    writeFile(join(folder, name), Buffer.concat(stamps.map(paintedBlock)));
+
+  it("sees writes of two owners interleaved, by whoever comes next and at the end", async () => {
+    const [first, second, third] = [stampOf(1, 0), stampOf(2, 0), stampOf(1, 1)];
+    const history = [
+      painting(1, 0, 0, []),
+      painting(2, 0, 20, blocks(first)),
+      painting(1, 1, 40, blocks(second)),
+    ];
+    await leave(blocks(third));
+    assert.equal(await violations(history), "");
+    const mixed = [first, ...blocks(second).slice(1)];
+    const between = history.with(2, painting(1, 1, 40, mixed));
+    assert.match(await violations(between), /^writes interleaved: client 1 found 1000001 2000001/);
+    const all = history.with(2, painting(1, 1, 40, blocks(first)));
+    assert.match(await violations(all), /^acknowledged write lost/);
+    await leave([...blocks(third).slice(1), second]);
+    assert.match(await violations(history), /^writes interleaved: the end found/);
+    const torn = Buffer.concat(blocks(third).map(paintedBlock));
+    torn.writeBigUInt64LE(7n, 4096 + 8);
+    await writeFile(join(folder, "wall"), torn);
+    assert.match(await violations(history), /^writes interleaved: the end found 1000002 -1/);
+  });
+
+  it("allows any of the blocks of a painting whose outcome nobody knows, until the next one", async () => {
+    const [first, second] = [stampOf(1, 0), stampOf(2, 0)];
+    const lost: OpRecord = { ...op(2, "paint", "wall", 20, 30, second), outcome: "unknown" };
+    await leave([...blocks(first).slice(1), second]);
+    assert.equal(await violations([painting(1, 0, 0, []), lost]), "");
+    await leave([...blocks(stampOf(1, 1)).slice(1), second]);
+    const after = painting(1, 1, 40, [...blocks(first).slice(1), second]);
+    assert.match(await violations([painting(1, 0, 0, []), lost, after]), /^writes interleaved: the end/);
+  });
+
+  it("counts a late write instead, where no fence keeps it out and a stop of its owner explains it", async () => {
+    // Client 1's increment to 1 was under way at n1 when that was stopped, and landed over client 2's to 2.
+    const held: OpRecord = { ...op(1, "increment", "counter-0", 0, 50, 0), from: "n1" };
+    const history = [
+      held,
+      op(2, "increment", "counter-0", 60, 70, 1),
+      op(3, "increment", "counter-0", 90, 95, 1),
+    ];
+    await writeFile(join(folder, "counter-0"), counter(2));
+    const stop = { node: "n1", fromUs: 10, toUs: 80 };
+    const run = (fencing: Fencing, records = history) => checkRun(records, folder, fencing);
+    for (const fence of ["none", "copies"] as const) {
+      const { violations: wrong, lateWrites, figures } = await run({ fence, stops: [stop] });
+      assert.deepEqual(wrong, []);
+      assert.match(lateWrites.join("; "), /^counter-0 went back from 2 to 1: a write of client 1 at n1/);
+      assert.equal(figures["late writes"], 1);
+    }
+    const cases: [string, Fencing][] = [
+      ["another node was stopped", { fence: "none", stops: [{ ...stop, node: "n2" }] }],
+      [
+        "the node was stopped after the write was answered",
+        { fence: "none", stops: [{ ...stop, fromUs: 51 }] },
+      ],
+      ["the node has not gone on yet", { fence: "none", stops: [{ ...stop, toUs: 96 }] }],
+      ["a fence that kills", { fence: "command", stops: [stop] }],
+    ];
+    for (const [why, fencing] of cases)
+      assert.match((await run(fencing)).violations.join("; "), /^acknowledged write lost/, why);
+    // Nothing that it had under way gives this value.
+    const other = history.with(2, op(3, "increment", "counter-0", 90, 95, 0));
+    assert.match((await run({ fence: "none", stops: [stop] }, other)).violations.join("; "), /write lost/);
+  });
+
+  it("with copies allows no late write in a file that nobody else had open", async () => {
+    const held: OpRecord = { ...painting(1, 0, 0, []), target: "own-wall-1", from: "n1", returnUs: 50 };
+    const next: OpRecord = { ...painting(1, 1, 60, blocks(stampOf(1, 0))), target: "own-wall-1" };
+    await leave([...blocks(stampOf(1, 1)).slice(1), stampOf(1, 0)], "own-wall-1");
+    const stops = [{ node: "n1", fromUs: 10, toUs: 80 }];
+    assert.equal(await violations([held, next], { fence: "none", stops }), "");
+    assert.match(await violations([held, next], { fence: "copies", stops }), /^writes interleaved/);
+  });
+
+  it("allows no more late writes after one stop than the kernel can have had", async () => {
+    const held: OpRecord = { ...painting(1, 0, 0, []), from: "n1", returnUs: 50 };
+    const next = painting(2, 0, 60, blocks(stampOf(1, 0)));
+    const stops = [{ node: "n1", fromUs: 10, toUs: 80 }];
+    await leave([...blocks(stampOf(1, 0)).slice(2), stampOf(2, 0), stampOf(2, 0)]);
+    assert.equal(await violations([held, next], { fence: "none", stops }), "");
+    await leave([...blocks(stampOf(1, 0)).slice(1), stampOf(2, 0)]);
+    assert.match(
+      await violations([held, next], { fence: "none", stops }),
+      /^5 late writes after one stop of n1/,
+    );
+  });
+
+  it("sees a client that did not finish", () => {
+    const history = [...turn(0, 0, 0), ...turn(1, 100, 1)];
+    const ending = { inTime: true, finished: 2, failures: [] };
+    assert.deepEqual(checkFinished(history, 2, ending), []);
+    const cases: [RegExp, string[]][] = [
+      [/not every client finished in time/, checkFinished(history, 2, { ...ending, inTime: false })],
+      [/1 of 2 clients finished/, checkFinished(history, 2, { ...ending, finished: 1 })],
+      [/none of 2 clients finished/, checkFinished(history, 2, { ...ending, finished: null })],
+      [
+        /client 1: its session is gone/,
+        checkFinished(history, 2, { ...ending, failures: ["client 1: its session is gone"] }),
+      ],
+      [/client 1 did nothing/, checkFinished(turn(0, 0, 0), 2, ending)],
+      [/client 1 ended in the middle: its lock of counter-0/, checkFinished(history.slice(0, 5), 2, ending)],
+    ];
+    for (const [expected, found] of cases) {
+      assert.equal(found.length, 1, found.join("; "));
+      assert.match(found[0] ?? "", expected);
+    }
   });
 });

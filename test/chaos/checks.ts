@@ -8,25 +8,44 @@ import {
   type LockOutput,
   type Operation,
 } from "../../src/testing/index.js";
+import { checkCounters } from "./counters.js";
+import type { Fencing } from "./fences.js";
+import { LateWrites } from "./late-writes.js";
 import { JOURNAL_RECORD_BYTES, journalRecord, type OpRecord } from "./records.js";
+import { checkWalls } from "./walls.js";
 
 /** What a run promised and what it found. Empty `violations` is the only good end. */
 export interface Verdict {
   readonly violations: string[];
   readonly figures: Record<string, number>;
+  /** Writes of a stopped owner that landed late where no fence keeps them out: counted, each with its explanation. */
+  readonly lateWrites: string[];
 }
 
 /** All checks over a history and over what stands in the share afterwards. */
-export async function checkRun(history: readonly OpRecord[], shareFolder: string): Promise<Verdict> {
-  const verdict: Verdict = { violations: [], figures: {} };
+export async function checkRun(
+  history: readonly OpRecord[],
+  shareFolder: string,
+  fencing: Fencing,
+): Promise<Verdict> {
+  const late = new LateWrites(fencing);
+  const verdict: Verdict = { violations: [], figures: {}, lateWrites: late.found };
   for (const pair of PAIRS) {
     checkHolds(history, pair, verdict);
     checkLinear(history, pair, verdict);
   }
-  await checkCounters(history, shareFolder, verdict);
+  const contentOf = (target: string): Promise<Buffer> => bytesOf(shareFolder, target);
+  verdict.violations.push(
+    ...(await checkCounters(history, contentOf, late)),
+    ...(await checkWalls(history, contentOf, late)),
+    ...late.tooMany(),
+  );
   await checkJournals(history, shareFolder, verdict);
   await checkClaims(history, shareFolder, verdict);
   await checkPublished(history, shareFolder, verdict);
+  verdict.figures["increments"] = doneOf(history, "increment");
+  verdict.figures["paintings"] = doneOf(history, "paint");
+  verdict.figures["late writes"] = late.found.length;
   verdict.figures["operations"] = history.length;
   verdict.figures["unknown"] = history.filter((each) => each.outcome === "unknown").length;
   return verdict;
@@ -120,33 +139,8 @@ async function bytesOf(folder: string, name: string): Promise<Buffer> {
   }
 }
 
-/** Every acknowledged increment is there once: no two saw the same value, and the file holds as many as were done. */
-async function checkCounters(history: readonly OpRecord[], folder: string, verdict: Verdict): Promise<void> {
-  const targets = new Set(history.filter((each) => each.op === "increment").map((each) => each.target));
-  for (const target of targets) {
-    const increments = history.filter((each) => each.op === "increment" && each.target === target);
-    const done = increments.filter((each) => each.outcome === "done");
-    const seen = new Map<number, OpRecord>();
-    for (const record of done) {
-      const value = record.value ?? -1;
-      const other = seen.get(value);
-      if (other !== undefined)
-        verdict.violations.push(
-          `acknowledged write lost: ${target} was ${value} for client ${other.client} and again for client ${record.client}`,
-        );
-      seen.set(value, record);
-    }
-    const bytes = await bytesOf(folder, target);
-    const final = bytes.length >= 8 ? Number(bytes.readBigUInt64LE(0)) : 0;
-    const unknown = increments.length - done.length;
-    if (final < done.length || final > done.length + unknown)
-      verdict.violations.push(
-        `${target} holds ${final}; ${done.length} increments were acknowledged, ${unknown} unknown`,
-      );
-  }
-  verdict.figures["increments"] = history.filter(
-    (each) => each.op === "increment" && each.outcome === "done",
-  ).length;
+function doneOf(history: readonly OpRecord[], op: OpRecord["op"]): number {
+  return history.filter((each) => each.op === op && each.outcome === "done").length;
 }
 
 /** Each acknowledged append is in the journal exactly once, in order; what is unknown at most once. */

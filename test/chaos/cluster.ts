@@ -1,11 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { createWriteStream, mkdirSync, writeFileSync } from "node:fs";
+import { createWriteStream, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { chmod, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { stringify } from "yaml";
 import { command } from "./command.js";
 import { createDisk, type TestDisk } from "./disks.js";
+import { fenceConfig, type FenceKind, type Stop } from "./fences.js";
 import { addressOf, TestNetwork } from "./network.js";
 import type { NodeRow } from "./records.js";
 
@@ -23,7 +24,12 @@ export interface ChaosNode {
   process: ChildProcess | null;
   /** How often it ended by itself, with which code: anything but what a fault explains is a finding. */
   readonly exits: { readonly code: number | null; readonly signal: string | null; readonly atMs: number }[];
+  /** Set while a node that the fence has killed waits to be started again. */
+  revival: NodeJS.Timeout | null;
 }
+
+/** As long as systemd waits by default before it starts again what was killed. */
+const REVIVAL_MS = 100;
 
 /** Three hosts with a node each, a shared directory, and a host for the clients. */
 export class ChaosCluster {
@@ -33,6 +39,10 @@ export class ChaosCluster {
   readonly share: TestDisk;
   /** What a fault saw that must not be: each is a violation. */
   readonly findings: string[] = [];
+  /** Every stop of a node, for who asks whether it may have left a write behind. */
+  readonly stops: Stop[] = [];
+  /** How often the fence command has killed a node. */
+  fenced = 0;
 
   private constructor(folder: string, network: TestNetwork, nodes: readonly ChaosNode[], share: TestDisk) {
     this.folder = folder;
@@ -42,7 +52,7 @@ export class ChaosCluster {
   }
 
   /** Makes the hosts and disks; nothing runs yet. Needs root. */
-  static async create(tag: string, settings: Readonly<Record<string, unknown>>): Promise<ChaosCluster> {
+  static async create(tag: string, fence: FenceKind): Promise<ChaosCluster> {
     const folder = await mkdtemp(join(tmpdir(), "holdfast-chaos-"));
     await chmod(folder, 0o755);
     const names = ["n1", "n2", "n3"];
@@ -65,7 +75,7 @@ export class ChaosCluster {
         data: join(disk.mountPoint, "data"),
         shares: [{ name: "demo", path: share.mountPoint }],
         insecure: true,
-        options: settings,
+        fence: fenceConfig(fence, folder),
       };
       writeFileSync(configFile, stringify(config));
       nodes.push({
@@ -76,6 +86,7 @@ export class ChaosCluster {
         configFile,
         process: null,
         exits: [],
+        revival: null,
       });
     }
     return new ChaosCluster(folder, network, nodes, share);
@@ -91,8 +102,10 @@ export class ChaosCluster {
     return found;
   }
 
-  /** Starts a node's process in its host. `environment` for a clock of its own. */
+  /** Starts a node's process in its host, unless it runs. `environment` for a clock of its own. */
   start(node: ChaosNode, environment: Readonly<Record<string, string>> = {}): void {
+    this.#stayDown(node);
+    if (node.process !== null) return;
     const args = [
       ...this.network.inHost(node.name),
       process.execPath,
@@ -108,11 +121,36 @@ export class ChaosCluster {
     const log = createWriteStream(join(this.folder, `${node.name}.out`), { flags: "a" });
     child.stdout.pipe(log);
     child.stderr.pipe(log);
+    const { pid } = this.#files(node);
+    writeFileSync(pid, String(child.pid));
     child.once("exit", (code, signal) => {
+      rmSync(pid, { force: true });
       node.exits.push({ code, signal, atMs: performance.now() });
-      if (node.process === child) node.process = null;
+      node.process = null;
+      if (signal !== "SIGKILL" || !this.#wasFenced(node, child)) return;
+      this.fenced += 1;
+      // As a service manager would. Whoever wants it down, or starts it himself, says so.
+      node.revival = setTimeout(() => this.start(node, environment), REVIVAL_MS);
     });
     node.process = child;
+  }
+
+  /** What the fence command and the harness know of each other by (kill-node.sh). */
+  #files(node: ChaosNode): { pid: string; fenced: string } {
+    return { pid: join(this.folder, `${node.name}.pid`), fenced: join(this.folder, `${node.name}.fenced`) };
+  }
+
+  #wasFenced(node: ChaosNode, child: ChildProcess): boolean {
+    try {
+      return readFileSync(this.#files(node).fenced, "utf8").trim() === String(child.pid);
+    } catch {
+      return false;
+    }
+  }
+
+  #stayDown(node: ChaosNode): void {
+    if (node.revival !== null) clearTimeout(node.revival);
+    node.revival = null;
   }
 
   signal(node: ChaosNode, signal: NodeJS.Signals): void {
@@ -122,11 +160,13 @@ export class ChaosCluster {
   /** Ends a process and waits until it is gone. */
   async end(node: ChaosNode, signal: "SIGKILL" | "SIGTERM"): Promise<void> {
     const child = node.process;
-    if (child === null) return;
-    const gone = new Promise((resolve) => child.once("exit", resolve));
-    child.kill("SIGCONT");
-    child.kill(signal);
-    await gone;
+    if (child !== null) {
+      const gone = new Promise((resolve) => child.once("exit", resolve));
+      child.kill("SIGCONT");
+      child.kill(signal);
+      await gone;
+    }
+    this.#stayDown(node);
   }
 
   /** A process in the clients' host. */

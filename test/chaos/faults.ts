@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Prng } from "../../src/runtime/prng.js";
+import { nowUs } from "./records.js";
 import { CLOCK_LAG_MS, clockLibrary, OwnClock } from "./clock.js";
 import type { ChaosCluster, ChaosNode } from "./cluster.js";
 
@@ -36,8 +37,11 @@ async function stopAndContinue(
   pause: Pause,
   random: Prng,
 ): Promise<void> {
+  const fromUs = nowUs();
   cluster.signal(victim, "SIGSTOP");
   await pause(between(random, 1_500, 4_000));
+  cluster.stops.push({ node: victim.name, fromUs, toUs: nowUs() });
+  // Nobody is there to go on if the fence has killed it.
   cluster.signal(victim, "SIGCONT");
 }
 

@@ -1,7 +1,7 @@
 /**
  * `make chaos`: three nodes on hosts of their own, clients that do real work, faults drawn by a seed, and then the
  * checks. Environment: SECONDS_MAX (default 180), SEED, JSON (file for the figures), FAULTS (names, comma-separated),
- * KEEP=1 (leave files and logs for a look). Bounded: SECONDS_MAX, and at most six minutes for start, end and checks.
+ * FENCE (copies, command or none; default: one of the first two, drawn by the seed), KEEP=1 (leave files and logs for a look). Bounded: SECONDS_MAX, and at most six minutes for start, end and checks.
  */
 import { NODE_EXIT } from "../../src/node/exit-codes.js";
 import { createInterface } from "node:readline";
@@ -11,11 +11,14 @@ import { Prng } from "../../src/runtime/prng.js";
 import { checkRun, type Verdict } from "./checks.js";
 import { ChaosCluster, type ChaosNode } from "./cluster.js";
 import { FAULTS, type Fault } from "./faults.js";
+import { fenceOf } from "./fences.js";
+import { checkFinished, type Ending } from "./finished.js";
 import type { NodeRow, OpRecord, WorkloadLine } from "./records.js";
 
 const seconds = Number(process.env["SECONDS_MAX"] || 180);
 const seed = Number(process.env["SEED"] || Math.floor(performance.timeOrigin) % 1_000_000);
 const wanted = process.env["FAULTS"]?.split(",") ?? FAULTS.map((fault) => fault.name);
+const fence = fenceOf(process.env["FENCE"], seed);
 const CLIENTS = 6;
 const SETTLE_MS_MAX = 90_000;
 /** Without faults nobody may be elected for so long. */
@@ -32,7 +35,8 @@ class Workload {
   readonly failures: string[] = [];
   readonly #child;
   readonly ready: Promise<void>;
-  readonly finished: Promise<boolean>;
+  readonly #ended: Promise<boolean>;
+  #finished: number | null = null;
 
   constructor(cluster: ChaosCluster) {
     const options = {
@@ -47,20 +51,32 @@ class Workload {
       JSON.stringify(options),
     ]);
     let isReady = (): void => {};
-    this.ready = new Promise((resolve) => (isReady = resolve));
-    this.finished = new Promise((resolve) => {
-      this.#child.once("exit", (code) => resolve(code === 0));
+    this.ready = new Promise((resolve, reject) => {
+      isReady = resolve;
+      this.#child.once("exit", (code) =>
+        reject(new Error(`the workload ended at its start, with code ${code}`)),
+      );
+    });
+    // After the start nobody waits for it any more.
+    this.ready.catch(() => {});
+    this.#ended = new Promise((resolve) => {
+      // Not "exit": its last lines may still be on their way then.
+      this.#child.once("close", () => resolve(true));
     });
     createInterface({ input: this.#child.stdout! }).on("line", (text) => {
       const line = JSON.parse(text) as WorkloadLine;
       if (line.type === "op") this.history.push(line.record);
       else if (line.type === "ready") isReady();
+      else if (line.type === "finished") this.#finished = line.clients;
       else if (line.type === "failed") this.failures.push(`client ${line.client}: ${line.message}`);
     });
   }
 
-  finish(): void {
+  /** Asks the clients to finish what they are at and waits for them. */
+  async finish(withinMs: number): Promise<Ending> {
     this.#child.stdin?.write("finish\n");
+    const inTime = await Promise.race([this.#ended, pause(withinMs).then(() => false)]);
+    return { inTime, finished: this.#finished, failures: this.failures };
   }
 
   kill(): void {
@@ -117,7 +133,7 @@ async function injectFaults(cluster: ChaosCluster, counts: Map<string, number>):
     await fault.run(cluster, victim, pause, random);
     counts.set(fault.name, (counts.get(fault.name) ?? 0) + 1);
     for (const node of cluster.nodes) {
-      if (node.process === null) {
+      if (node.process === null && node.revival === null) {
         say(
           `${clock()}  ${node.name} had ended by itself with code ${node.exits.at(-1)?.code}; started again`,
         );
@@ -155,6 +171,7 @@ function summarise(
   for (const [name, count] of counts) verdict.figures[`fault ${name}`] = count;
   say("");
   for (const [name, value] of Object.entries(verdict.figures)) say(`${name.padEnd(28)} ${value}`);
+  for (const late of verdict.lateWrites) say(`LATE  ${late}`);
   for (const violation of verdict.violations) say(`VIOLATION  ${violation}`);
 }
 
@@ -169,13 +186,15 @@ function onSignals(cluster: ChaosCluster): () => void {
 }
 
 async function main(): Promise<number> {
-  say(`chaos: seed ${seed}, ${seconds} s; replay the same faults with SEED=${seed}`);
-  const cluster = await ChaosCluster.create(String(process.pid % 10_000), {});
+  say(
+    `chaos: seed ${seed}, ${seconds} s, fence ${fence}; replay the same faults with SEED=${seed} FENCE=${fence}`,
+  );
+  const cluster = await ChaosCluster.create(String(process.pid % 10_000), fence);
   const stop = onSignals(cluster);
   if (!cluster.network.hasNetem)
     say("this kernel has no netem: packets are lost by a filter and delayed by a token bucket");
   const counts = new Map<string, number>();
-  let verdict: Verdict = { violations: [], figures: {} };
+  let verdict: Verdict = { violations: [], figures: {}, lateWrites: [] };
   let workload: Workload | null = null;
   try {
     for (const node of cluster.nodes) cluster.start(node);
@@ -184,11 +203,10 @@ async function main(): Promise<number> {
     await workload.ready;
     await injectFaults(cluster, counts);
     say(`${clock()}  faults end; every client has to finish within ${SETTLE_MS_MAX / 1000} s`);
-    workload.finish();
-    const finished = await Promise.race([workload.finished, pause(SETTLE_MS_MAX).then(() => false)]);
-    verdict = await checkRun(workload.history, cluster.share.mountPoint);
-    if (!finished) verdict.violations.push("not every client finished");
-    verdict.violations.push(...workload.failures, ...cluster.findings);
+    const ending = await workload.finish(SETTLE_MS_MAX);
+    verdict = await checkRun(workload.history, cluster.share.mountPoint, { fence, stops: cluster.stops });
+    verdict.violations.push(...checkFinished(workload.history, CLIENTS, ending), ...cluster.findings);
+    verdict.figures["killed by the fence"] = cluster.fenced;
     await checkStable(cluster, verdict.violations);
     summarise(verdict, counts, workload.history);
   } catch (error) {
@@ -208,7 +226,7 @@ async function main(): Promise<number> {
     if (keep) say(`logs, history and files are in ${cluster.folder}`);
   }
   if (process.env["JSON"])
-    writeFileSync(process.env["JSON"], JSON.stringify({ seed, seconds, ...verdict }, null, 2));
+    writeFileSync(process.env["JSON"], JSON.stringify({ seed, seconds, fence, ...verdict }, null, 2));
   say(
     verdict.violations.length === 0
       ? "chaos: nothing was violated"

@@ -1,7 +1,7 @@
-/** One line of the history that the workload writes and the checks read. Times are microseconds of one clock. */
+/** One line of the history that the workload writes and the checks read. Times are of `nowUs`. */
 export interface OpRecord {
   readonly client: number;
-  readonly op: "lock" | "increment" | "unlock" | "append" | "claim" | "publish" | "open" | "close";
+  readonly op: "lock" | "increment" | "unlock" | "append" | "claim" | "publish" | "open" | "close" | "paint";
   /** File name within the share. */
   readonly target: string;
   readonly callUs: number;
@@ -9,10 +9,18 @@ export interface OpRecord {
   /** `done`; `refused` with a code: certainly nothing happened; `unknown`: it may have happened. */
   readonly outcome: "done" | "refused" | "unknown";
   readonly code?: string;
-  /** Counter value that was read (increment), sequence (append). */
+  /** Counter value that was read (increment), sequence (append), stamp that was written (paint). */
   readonly value?: number;
-  /** Longest pause that a client saw is derived from these. */
+  /** Stamps that were read before (paint). */
+  readonly found?: readonly number[];
+  /** Who owned the client's session when the call began, as far as the client knew, and when it ended. */
+  readonly from?: string;
   readonly owner?: string;
+}
+
+/** Microseconds on a clock that the harness and the workload share. It goes on evenly while a process runs. */
+export function nowUs(): number {
+  return Math.round((performance.timeOrigin + performance.now()) * 1000);
 }
 
 /** First and last thing that the workload says, apart from its history. */

@@ -5,7 +5,8 @@
 import { createInterface } from "node:readline";
 import { connect, ErrorCode, type Handle, HoldfastError, type Session } from "../../src/client/index.js";
 import { Prng } from "../../src/runtime/prng.js";
-import { journalRecord, type OpRecord, type WorkloadLine, type WorkloadOptions } from "./records.js";
+import { journalRecord, nowUs, type OpRecord, type WorkloadLine, type WorkloadOptions } from "./records.js";
+import { paintedBlock, stampOf, stampsOf, WALL_BLOCK_BYTES, WALL_BLOCKS } from "./walls.js";
 
 const options = JSON.parse(process.argv[2] ?? "{}") as WorkloadOptions;
 let finishing = false;
@@ -14,11 +15,8 @@ function say(line: WorkloadLine): void {
   process.stdout.write(`${JSON.stringify(line)}\n`);
 }
 
-function nowUs(): number {
-  return Math.round(performance.now() * 1000);
-}
-
-type Op = Omit<OpRecord, "callUs" | "returnUs" | "outcome" | "code" | "client">;
+type Op = Omit<OpRecord, "callUs" | "returnUs" | "outcome" | "code" | "client" | "from" | "owner">;
+type Result = Pick<OpRecord, "value" | "found">;
 
 /** One client: a session and the files it works on. */
 class Actor {
@@ -27,6 +25,9 @@ class Actor {
   readonly #random: Prng;
   readonly #counters: Handle[] = [];
   #journal!: Handle;
+  #ownWall!: Handle;
+  #sharedWall!: Handle;
+  #painted = 0;
   #appended = 0;
   #published = 0;
 
@@ -45,43 +46,76 @@ class Actor {
       const file = `${options.share}:/counter-${i}`;
       this.#counters.push(await this.#session.open(file, { disposition: "open-if", access: "read-write" }));
     }
+    const wall = (name: string): Promise<Handle> =>
+      this.#session.open(`${options.share}:/${name}`, { disposition: "open-if", access: "read-write" });
+    this.#ownWall = await wall(`own-wall-${this.#client}`);
+    this.#sharedWall = await wall(SHARED_WALL);
     const journal = `${options.share}:/journal-${this.#client}`;
     this.#journal = await this.#session.open(journal, { disposition: "open-if", access: "all" });
   }
 
   async run(): Promise<void> {
     while (!finishing) {
-      const dice = this.#random.below(12);
+      const dice = this.#random.below(16);
       if (dice < 5) await this.#incrementUnderLock(this.#random.below(options.counters));
-      else if (dice < 8) await this.#append();
-      else if (dice < 9) await this.#claim(this.#random.below(200));
-      else if (dice < 10) await this.#publish();
+      else if (dice < 8) await this.#paint(this.#ownWall, `own-wall-${this.#client}`);
+      else if (dice < 9) await this.#paintUnderLock();
+      else if (dice < 12) await this.#append();
+      else if (dice < 13) await this.#claim(this.#random.below(200));
+      else if (dice < 14) await this.#publish();
       else await this.#openAlone(this.#random.below(options.counters));
     }
-    for (const handle of [...this.#counters, this.#journal]) await handle.close();
+    for (const handle of [...this.#counters, this.#journal, this.#ownWall, this.#sharedWall])
+      await handle.close();
     await this.#session.close();
   }
 
   async #incrementUnderLock(i: number): Promise<void> {
     const handle = this.#counters[i] as Handle;
     const target = `counter-${i}`;
-    const range = { offset: 0, length: 16 };
+    await this.#underLock(handle, target, 16, async () => {
+      await this.#op({ op: "increment", target }, async () => {
+        const before = await handle.read(0, 16);
+        const value = before.length < 16 ? 0 : Number(Buffer.from(before).readBigUInt64LE(0));
+        const after = Buffer.alloc(16);
+        after.writeBigUInt64LE(BigInt(value + 1), 0);
+        after.writeBigUInt64LE(BigInt(this.#client), 8);
+        await handle.write(0, after);
+        return { value };
+      });
+    });
+  }
+
+  /** Takes the lock if nobody has it, works, and gives it back. */
+  async #underLock(handle: Handle, target: string, length: number, work: () => Promise<void>): Promise<void> {
+    const range = { offset: 0, length };
     const got = await this.#op({ op: "lock", target }, async () =>
       (await handle.tryLock(range)) ? {} : null,
     );
     if (got === null) return;
-    await this.#op({ op: "increment", target }, async () => {
-      const before = await handle.read(0, 16);
-      const value = before.length < 16 ? 0 : Number(Buffer.from(before).readBigUInt64LE(0));
-      const after = Buffer.alloc(16);
-      after.writeBigUInt64LE(BigInt(value + 1), 0);
-      after.writeBigUInt64LE(BigInt(this.#client), 8);
-      await handle.write(0, after);
-      return { value };
-    });
+    await work();
     await this.#op({ op: "unlock", target }, async () => {
       await handle.unlock(range);
       return {};
+    });
+  }
+
+  async #paintUnderLock(): Promise<void> {
+    await this.#underLock(this.#sharedWall, SHARED_WALL, WALL_BYTES, () =>
+      this.#paint(this.#sharedWall, SHARED_WALL),
+    );
+  }
+
+  /** Looks at every block and writes every block, all at once: blocks of two owners side by side would stay to be seen. */
+  async #paint(wall: Handle, target: string): Promise<void> {
+    const value = stampOf(this.#client, this.#painted++);
+    const block = paintedBlock(value);
+    await this.#op({ op: "paint", target, value }, async () => {
+      const found = stampsOf(await wall.read(0, WALL_BYTES));
+      const writes = Array.from({ length: WALL_BLOCKS }, (_, i) => wall.write(i * WALL_BLOCK_BYTES, block));
+      for (const write of await Promise.allSettled(writes))
+        if (write.status === "rejected") throw write.reason;
+      return { found };
     });
   }
 
@@ -140,11 +174,15 @@ class Actor {
   }
 
   /** Runs and records one operation; null when it was certainly refused. */
-  async #op(op: Op, run: () => Promise<{ value?: number } | null>): Promise<{ value?: number } | null> {
+  async #op(op: Op, run: () => Promise<Result | null>): Promise<Result | null> {
     const callUs = nowUs();
+    const from = this.#session.owner;
     const note = (rest: Partial<OpRecord> & Pick<OpRecord, "outcome">): void => {
       const owner = this.#session.owner;
-      say({ type: "op", record: { ...op, ...rest, client: this.#client, callUs, returnUs: nowUs(), owner } });
+      say({
+        type: "op",
+        record: { ...op, ...rest, client: this.#client, callUs, returnUs: nowUs(), from, owner },
+      });
     };
     try {
       const result = await run();
@@ -167,6 +205,10 @@ class Actor {
   }
 }
 
+/** What all clients paint, one at a time. */
+const SHARED_WALL = "wall";
+const WALL_BYTES = WALL_BLOCKS * WALL_BLOCK_BYTES;
+
 /** Answers after which nothing has happened. */
 const CERTAIN = new Set<ErrorCode>([
   ErrorCode.OBJECT_NAME_COLLISION,
@@ -176,34 +218,30 @@ const CERTAIN = new Set<ErrorCode>([
   ErrorCode.DISK_FULL,
 ]);
 
-async function runActor(client: number, session: Session): Promise<void> {
-  const actor = new Actor(client, session);
-  await actor.open();
-  await actor.run();
-}
-
 async function main(): Promise<void> {
   createInterface({ input: process.stdin }).on("line", (line) => {
     if (line === "finish") finishing = true;
   });
-  const sessions: Session[] = [];
+  const actors: Actor[] = [];
   for (let client = 0; client < options.clients; client++) {
     const first = client % options.nodes.length;
     const nodes = [...options.nodes.slice(first), ...options.nodes.slice(0, first)];
-    sessions.push(await connect({ nodes, clientName: `chaos-${client}`, deadlineMs: options.deadlineMs }));
+    const session = await connect({ nodes, clientName: `chaos-${client}`, deadlineMs: options.deadlineMs });
+    actors.push(new Actor(client, session));
   }
+  await Promise.all(actors.map((actor) => actor.open()));
   say({ type: "ready" });
   let failed = 0;
   await Promise.all(
-    sessions.map((session, client) =>
-      runActor(client, session).catch((error: unknown) => {
+    actors.map((actor, client) =>
+      actor.run().catch((error: unknown) => {
         failed++;
         const text = error instanceof HoldfastError ? `${error.codeName}: ${error.message}` : String(error);
         say({ type: "failed", client, message: text });
       }),
     ),
   );
-  say({ type: "finished", clients: sessions.length - failed });
+  say({ type: "finished", clients: actors.length - failed });
   process.exitCode = failed > 0 ? 1 : 0;
   process.stdin.destroy();
 }
