@@ -18,8 +18,16 @@ const STATE: readonly (readonly [MutantName, string])[] = [
   ["lockBucketNotStored", "replay_smb3_specification_durable, _multi"],
   ["tombstoneForgotten", "a closed handle: its replay is neither answered nor executed"],
   ["appInstanceVersionIgnored", "WPTS AppInstanceVersion, same"],
+  ["storedBreakLost", "reconnect-contended 3, conflict"],
+  ["storedBreakLost", "reconnect-contended 7, compatible"],
+  ["storedBreakLost", "reconnect-contended 7 with locks, conflict"],
+  [
+    "storedBreakLost",
+    "reconnect-contended, given up: the break that was kept for a contender goes out without it too",
+  ],
   ["disconnectedUnprotected", "reconnect-contended-two 3 and 0, compatible"],
   ["storedBreakLost", "reconnect-contended-two 3 and 3, overwrite"],
+  ["storedBreakLost", "reconnect-contended-two 3 and 3, conflict"],
   ["breakWithoutWait", "purge-disconnected-rwh-with-rh-open, persistent"],
   [
     "deleteOnCrash",

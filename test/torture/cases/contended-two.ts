@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ErrorCode, v1 } from "../../../src/client/index.js";
 import { ATTRIBUTES, guid, type Held, R, READ, RH, RWH, WRITE } from "../client.js";
 import type { Case } from "../run-cases.js";
-import { lease } from "./persistent-open.js";
+import { breakIsKept, lease } from "./persistent-open.js";
 
 type Contender = "attribute" | "compatible" | "overwrite" | "conflict";
 type Answer = "granted" | "FNA" | "waits";
@@ -77,6 +77,7 @@ export const contendedTwoCases: readonly Case[] = PAIRS.flatMap((pair) =>
           const code = (await waiting).error?.code ?? 0;
           assert.equal(ErrorCode[code], answer === "FNA" ? "FILE_NOT_AVAILABLE" : ErrorCode[0]);
         }
+        for (const [i, a] of clients.entries()) await breakIsKept(world, a, guid(`${name} ${i}`), stored);
         for (const [i, a] of clients.entries()) {
           const held = helds[i];
           assert(held);

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { ErrorCode, v1 } from "../../../src/client/index.js";
-import { ATTRIBUTES, guid, R, READ, RH, RW, RWH, WRITE } from "../client.js";
+import { ATTRIBUTES, guid, R, READ, RH, RW, RWH, type TortureClient, WRITE } from "../client.js";
 import type { Case } from "../run-cases.js";
+import type { TortureWorld } from "../world.js";
 
 const D = v1.Disposition;
 const LEVELS = [0, R, RH, RW, RWH] as const;
@@ -239,7 +240,42 @@ export const persistentOpenCases: readonly Case[] = [
     },
   },
   ...contended(),
+  {
+    name: "reconnect-contended, given up: the break that was kept for a contender goes out without it too",
+    run: async (world, lose) => {
+      const path = "contended-given-up";
+      const [a, b] = [await world.holder(path), await world.other(`${path} b`)];
+      const held = await a.hold(path, lease(path, RWH));
+      await lose();
+      a.notices.length = 0;
+      const waiting = b.ask({ open: b.openRequest(path) }, { id: 77 });
+      await breakIsKept(world, a, guid(path), RH);
+      await b.must({ cancel: { callId: 77 } });
+      assert.equal(ErrorCode[(await waiting).error?.code ?? 0], "CANCELLED");
+      await a.backFor(held);
+      await world.until("the stored break is delivered", () => a.breaks.length > 0, 5_000);
+      assert.deepEqual([a.breaks[0]?.current, a.breaks[0]?.breakTo], [RWH, RH]);
+      await a.must({ ackLease: { key: guid(path), state: RH } });
+      await b.hold(path);
+    },
+  },
 ];
+
+/** Waits until the break of a holder that is away is in the state, down to `to`; undefined: there has to be none. */
+export async function breakIsKept(
+  world: TortureWorld,
+  holder: TortureClient,
+  key: Uint8Array,
+  to: number | undefined,
+): Promise<void> {
+  const now = () => world.state.lease(holder.clientGuid, key);
+  if (to === undefined) {
+    assert.equal(now()?.breaking ?? false, false, "no break without a cause");
+    return;
+  }
+  await world.until("the break is stored", () => now()?.stored ?? false, 5_000);
+  assert.equal(now()?.breakToRequired ?? 0, to);
+}
 
 /** The contender's cells of semantics.md C5 as two clients at two nodes see them. */
 function contended(): Case[] {
@@ -326,9 +362,13 @@ function contended(): Case[] {
           const code = response.error?.code ?? 0;
           assert.equal(ErrorCode[code], ErrorCode[cell.answer === "FNA" ? ErrorCode.FILE_NOT_AVAILABLE : 0]);
         }
+        // Kept in the state, not remade when the holder is back: the contender may have gone by then.
+        await breakIsKept(world, a, guid(name), cell.stored);
         await a.back();
         const resumed = await a.resume(held);
         assert.equal(resumed.lease?.state ?? 0, cell.held, "it keeps what it had until it is told");
+        const underWay = resumed.lease?.breakInProgress ?? false;
+        assert.equal(underWay, cell.stored !== undefined, "the answer to a resume says what is to follow");
         if (cell.stored === undefined) {
           await a.must({ ping: {} });
           assert.equal(a.breaks.length, 0, "no break without a cause");
