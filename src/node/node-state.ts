@@ -29,7 +29,6 @@ export function nodeState(sources: StateSources): v1.INodeState {
   const loopP99Ms = loopDelay.percentileMs(99);
   const lease = sources.leaseLeftMs();
   const errors = [...status.errors];
-  if (leader.leaderId === 0) errors.push("no leader known");
   if (lease !== undefined && lease <= 0) errors.push("the node lease is not held: files are not served");
   errors.push(...ownProblems(sources));
   const learner = raft.config.learners.includes(raft.id) || raft.config.learnersNext.includes(raft.id);
