@@ -155,7 +155,7 @@ describe("apply queue", () => {
       Array.from({ length: 150 }, (_, i) => i + 1),
     );
     assert.ok(
-      counts.every((count) => count <= 32),
+      counts.every((count) => count <= 20),
       `slices of ${counts.join(", ")}`,
     );
   });
@@ -168,7 +168,7 @@ describe("apply queue", () => {
     queue.run(
       (e) => (applied.push(e.index), (now += 100)),
       () => now,
-      1,
+      1_600,
     );
     queue.push(entries(41, 60));
     queue.paused = true;
