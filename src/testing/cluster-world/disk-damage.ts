@@ -11,6 +11,9 @@ const STREAM = "disk damage";
 const LOST_MAX = 2;
 /** A node that has read a record which is not what was written must have ended by then. */
 const SERVES_ROT_US = 5_000_000;
+/** How often, and how many times, a moment is looked for at which a disk may be lost. */
+const STRIKE_AGAIN_US = 7_000;
+const STRIKE_TRIES = 300;
 
 type Kind = "record" | "log" | "wipe";
 
@@ -71,14 +74,20 @@ export class DiskDamage {
     next();
   }
 
-  private strike(): void {
+  /** At the next moment at which the group survives it; there may be none for a while. */
+  private strike(triesLeft = STRIKE_TRIES): void {
     this.forgetHealed();
+    if (!this.world.hostile || this.victim !== null || this.lost >= LOST_MAX) return;
     const leader = this.world.leader();
-    if (leader === null || this.victim !== null || this.lost >= LOST_MAX) return;
-    const able = this.world.nodes.filter((node) => node.running && this.mayLose(node, leader));
-    if (able.length === 0) return;
+    const able = this.world.nodes.filter(
+      (node) => leader !== null && node.running && this.mayLose(node, leader),
+    );
+    if (able.length === 0) {
+      if (triesLeft > 0) this.world.sim.after(STRIKE_AGAIN_US, () => this.strike(triesLeft - 1));
+      return;
+    }
     const node = this.prng.pick(able);
-    this.kind = this.prng.pick(["record", "record", "record", "log", "wipe"]);
+    this.kind = this.prng.pick(["record", "record", "log", "wipe"]);
     if (this.kind === "record") this.flip(node);
     else if (this.kind === "log") this.rotLog(node);
     else this.wipe(node, "disk wiped under an old identity");
@@ -200,6 +209,11 @@ export class DiskDamage {
     const { disk, replica } = victim;
     if (this.wiped && replica !== null && replica.leader().leaderId !== 0)
       throw new Violation("wiped disk admitted", `${victim.name} takes part with an emptied disk`);
+    if (this.kind === "log" && !this.wiped && replica !== null)
+      throw new Violation(
+        "lost writes accepted",
+        `${victim.name} goes on without writes that it had acknowledged`,
+      );
     if (disk.rotReadUs > 0 && world.sim.nowUs > disk.rotReadUs + SERVES_ROT_US && disk.damaged)
       throw new Violation("damaged record served", `${victim.name} has read a damaged record and goes on`);
   }

@@ -241,12 +241,12 @@ export class SimDisk {
 
   /**
    * A bit of the log changes, in a synced batch or before one, so that acknowledged writes are lost; false when there is
-   * none. The process has to be gone, and its witness to be on the disk: nobody could tell otherwise.
+   * none. The process has to be gone, and the witness of that batch to be on the disk: nobody could tell otherwise.
    */
   rotLog(): boolean {
-    const last = this.log.findLastIndex(({ syncNumber }) => syncNumber > 0);
-    const number = this.log[last]?.syncNumber ?? 0;
-    if (last < 0 || number > this.witness.written || this.engine !== null) return false;
+    const { written } = this.witness;
+    const last = this.log.findLastIndex(({ syncNumber }) => syncNumber > 0 && syncNumber <= written);
+    if (last < 0 || this.engine !== null) return false;
     this.rottenBatch = this.log[this.prng.below(last + 1)] as Written;
     return true;
   }
