@@ -46,7 +46,7 @@ export function allMutants(): Mutant[] {
     ...listed(raft.MUTANTS, raft.setMutant, core),
     ...listed(DISK_MUTANTS, setDiskMutant, { ...core, oracle: false }),
     ...listed(state.MUTANTS, state.setMutant, product),
-    ...listed(STORAGE_MUTANTS, setStorageMutant, { ...product, worlds: [damagedWorld] }),
+    ...listed(STORAGE_MUTANTS, setStorageMutant, { ...product, worlds: [damagedWorld, sceneWorld] }),
     ...listed(FILENODE_MUTANTS, setFilenodeMutant, product),
   ];
 }

@@ -1,4 +1,5 @@
 export * from "./ack-coverage.js";
+export * from "./calls-end.js";
 export * from "./committed-ledger.js";
 export * from "./disk-view.js";
 export * from "./durable-commit.js";

@@ -32,6 +32,10 @@ export class BurstClient {
     await Promise.all(Array.from({ length: WRITERS }, (_, place) => this.write(place)));
   }
 
+  get name(): string {
+    return `burst ${this.id}`;
+  }
+
   stop(): void {
     this.stopped = true;
   }
@@ -83,7 +87,7 @@ export class BurstClient {
       this.process.runtime(),
       {
         nodes: this.prng.shuffle(this.world.addresses),
-        clientName: `burst ${this.id}`,
+        clientName: this.name,
         deadlineMs: DEADLINE_MS,
         witness: false,
       },

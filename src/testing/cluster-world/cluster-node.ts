@@ -27,7 +27,7 @@ import {
 } from "../sim/index.js";
 import type { AdmitPeer } from "../../transport/handshake.js";
 import type { PeerEvents, Transport } from "../../transport/api.js";
-import { type ShareTimes, processVfs } from "./sim-vfs.js";
+import { type HeldWrites, type ShareTimes, processVfs } from "./sim-vfs.js";
 import type { SimStreams } from "./stream-network.js";
 
 /** What the nodes of one cluster share. */
@@ -83,6 +83,8 @@ export class ClusterNode {
   transfers: Transfers | null = null;
   machine: StateMachine | null = null;
   diskLow = false;
+  /** What its kernel keeps back: outlives the process that wrote it. */
+  heldWrites: HeldWrites | null = null;
   /** Watches the disk of the present process; it declares a full one before or after a write has failed. */
   guard: DiskGuard | null = null;
   paused = false;
@@ -240,6 +242,7 @@ export class ClusterNode {
       process,
       shareTimes,
       (operation, path) => this.changing(operation, path),
+      () => this.heldWrites,
     );
   }
 

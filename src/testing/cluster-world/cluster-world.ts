@@ -36,6 +36,8 @@ import { SimStreams } from "./stream-network.js";
 
 /** Virtual time within which a healed cluster must serve everybody again. */
 export const CLUSTER_BOUND_US = 60_000_000;
+/** The longest deadline of clients whose patience is not the point (`EditClient`), and what a step of theirs takes besides. */
+const CALLS_BOUND_US = 20_000_000;
 /** Network places of clients, apart from the nodes' ids. */
 const CLIENT_PLACE = 100;
 
@@ -333,7 +335,7 @@ export class ClusterWorld implements ClusterParts {
       const process = new SimProcess(this.sim, clock, this.sim.seeds.stream(`client process ${id}`));
       const client = new ClusterClient(id, this, process, prng);
       this.clients.push(client);
-      client.run().catch((error: unknown) => this.fail(error));
+      this.population.calls.follow(`client ${id}`, client.run()).catch((error: unknown) => this.fail(error));
     }
     this.population.start();
     this.faults.start();
@@ -342,9 +344,11 @@ export class ClusterWorld implements ClusterParts {
     await this.advance(this.settings.safetyUs);
     this.population.stop();
     this.heal();
+    const healedUs = this.sim.nowUs;
     this.operator.settle().catch((error: unknown) => this.fail(error));
     await this.serveAll();
     await this.quiesce();
+    await this.endCalls(healedUs);
     this.inspectShare();
     this.population.check();
   }
@@ -408,6 +412,13 @@ export class ClusterWorld implements ClusterParts {
     const lost = this.damage.settled ? "" : "; a lost disk was not replaced";
     if (running.length > 0) throw new Violation("liveness", `${running.join(", ")} at the end`);
     throw new Violation("liveness", `the nodes have applied ${applied} and do not agree${lost}`);
+  }
+
+  /** Nobody waits any more for an answer to what was asked before the faults ended. */
+  private async endCalls(healedUs: number): Promise<void> {
+    const { calls } = this.population;
+    if (!calls.ended) await this.advance(healedUs + CALLS_BOUND_US, () => calls.ended);
+    calls.check(this.sim.nowUs - healedUs);
   }
 
   /** The nodes of the present configuration; one that was removed does not count, whether it knows of that or not. */

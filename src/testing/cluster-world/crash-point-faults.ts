@@ -23,6 +23,12 @@ export class CrashPointFaults {
     setCrashHook((point) => this.passed(point));
   }
 
+  /** One node dies at one of the next points that any of them passes. */
+  once(): void {
+    this.armed = true;
+    setCrashHook((point) => this.passed(point));
+  }
+
   private arm(): void {
     this.world.sim.after(this.prng.exponential(1_000_000 / this.perSecond), () => {
       this.armed = this.world.hostile;

@@ -35,6 +35,10 @@ export class LockClient extends RandomProgram {
     super([20_000, 60_000, 200_000], world, prng);
   }
 
+  get name(): string {
+    return `locker ${this.id}`;
+  }
+
   private get holder(): string {
     return `locker ${this.id}.${this.opens}`;
   }
@@ -56,7 +60,7 @@ export class LockClient extends RandomProgram {
       this.process.runtime(),
       {
         nodes: this.prng.shuffle(this.world.addresses),
-        clientName: `locker ${this.id}`,
+        clientName: this.name,
         deadlineMs: DEADLINE_MS,
         witness: false,
       },

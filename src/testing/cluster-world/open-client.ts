@@ -67,6 +67,10 @@ export class OpenClient extends RandomProgram {
     await this.leave(this.prng.chance(0.5));
   }
 
+  get name(): string {
+    return `opener ${this.id}`;
+  }
+
   protected async step(): Promise<void> {
     this.session ??= await this.connect();
     const dice = this.prng.below(20);
@@ -81,7 +85,7 @@ export class OpenClient extends RandomProgram {
     const { population, addresses } = this.world;
     const session = await connectOver(population.network(this.id, this.process), this.process.runtime(), {
       nodes: this.prng.shuffle(addresses),
-      clientName: `opener ${this.id}`,
+      clientName: this.name,
       deadlineMs: DEADLINE_MS,
       sessionTimeoutMs: this.timeoutMs,
       witness: false,

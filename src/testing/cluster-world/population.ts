@@ -1,8 +1,12 @@
 import type { ClientNetwork } from "../../client/transport-api.js";
 import { setCrashHook } from "../../filenode/crash-points.js";
+import { CallsEnd } from "../checkers/index.js";
 import { SimClock, SimProcess } from "../sim/index.js";
+import type { Prng } from "../sim/prng.js";
 import { BurstClient } from "./burst-client.js";
 import type { ClusterWorld } from "./cluster-world.js";
+import { EditBoard } from "./edit-board.js";
+import { EditClient } from "./edit-client.js";
 import { CrashPointFaults } from "./crash-point-faults.js";
 import { LockClient } from "./lock-client.js";
 import { LockHistory } from "./lock-history.js";
@@ -19,6 +23,8 @@ const PLACE = 200;
 const STEPS_MAX = 300_000;
 
 interface Member {
+  /** Of a program over the client library, whose calls all end; null: it speaks the protocol, as it likes. */
+  readonly name: string | null;
   run(): Promise<void>;
   stop(): void;
 }
@@ -29,6 +35,8 @@ export class Population {
   private readonly locks = new LockHistory();
   private readonly opens = new OpenHistory();
   private nextId = 1;
+  /** Programs over the client library, those that measure liveness included. */
+  readonly calls = new CallsEnd();
   linearizable = 0;
   gaveUp = 0;
 
@@ -37,7 +45,10 @@ export class Population {
   start(): void {
     if (this.world.scenes) this.members.push(new Scenes(this.world, this.world.sim.seeds.stream("scenes")));
     else this.draw();
-    for (const member of this.members) member.run().catch((error: unknown) => this.world.fail(error));
+    for (const member of this.members) {
+      const program = member.name === null ? member.run() : this.calls.follow(member.name, member.run());
+      program.catch((error: unknown) => this.world.fail(error));
+    }
     if (this.world.scenes) return;
     const crashes = new CrashPointFaults(this.world, this.world.sim.seeds.stream("crash points"));
     crashes.start();
@@ -51,6 +62,7 @@ export class Population {
     for (let n = 0; n < bursts; n++) this.burst();
     if (prng.chance(0.5)) this.stray();
     this.openers();
+    this.editors();
   }
 
   private wild(): void {
@@ -87,6 +99,26 @@ export class Population {
       const client = new OpenClient(id, this.world, this.process(id), prng, files, this.opens, present);
       this.members.push(client);
     }
+  }
+
+  /** As for openers: seeds without any go the way they went before. */
+  private editors(): void {
+    const draw = this.world.sim.seeds.stream("editors");
+    if (!draw.chance(0.3)) return;
+    this.members.push(...this.editGroup("edited", draw.between(2, 3), draw));
+  }
+
+  /** Clients that change small files together, some of them at the same node. */
+  editGroup(name: string, count: number, prng: Prng): readonly EditClient[] {
+    const { world } = this;
+    const board = new EditBoard(name, count, prng);
+    const together = prng.shuffle(world.addresses);
+    return Array.from({ length: count }, (_, rank) => {
+      const id = this.nextId++;
+      const own = world.sim.seeds.stream(`editor ${id}`);
+      const nodes = prng.chance(0.6) ? together : prng.shuffle(world.addresses);
+      return new EditClient(id, world, this.process(id), own, board, rank, count - 1, nodes);
+    });
   }
 
   private stray(): void {

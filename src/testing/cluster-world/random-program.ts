@@ -7,6 +7,7 @@ import type { ClusterWorld } from "./cluster-world.js";
  * starts again from nothing. Everything else, and INTERNAL, is a bug of what is tested and gets out of `run`.
  */
 export abstract class RandomProgram {
+  abstract readonly name: string | null;
   private stopped = false;
 
   constructor(

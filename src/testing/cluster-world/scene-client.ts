@@ -79,10 +79,14 @@ export class SceneClient {
 
   /** Sends the same call until an answer other than a transient error comes, over new connections where one is lost. */
   async insist(body: v1.IFileRequest, slot: number): Promise<v1.IFileResponse> {
+    return this.repeat(body, this.request(slot), false);
+  }
+
+  /** The same for a call that has an id already; with `replay`, one that was sent before. */
+  async repeat(body: v1.IFileRequest, request: v1.IRequestId, sentBefore = true): Promise<v1.IFileResponse> {
     const { protocol, world } = this;
-    const request = this.request(slot);
     const untilUs = world.sim.nowUs + BOUND_US;
-    let replay = false;
+    let replay = sentBefore;
     for (;;) {
       const response = await protocol.ask(body, { request, replay });
       if (!response.error || !TRANSIENT.has(response.error.code ?? 0) || !world.hostile) return response;

@@ -5,6 +5,8 @@ import { Violation } from "../sim/simulation.js";
 import type { ClusterNode } from "./cluster-node.js";
 import type { ClusterSettings } from "./cluster-settings.js";
 import type { ClusterWorld } from "./cluster-world.js";
+import type { EditClient } from "./edit-client.js";
+import { diskRunsFull, lateWrite, ownerDiesBesideEdits, type Stage } from "./storage-scenes.js";
 import { SceneClient } from "./scene-client.js";
 
 const SECOND_US = 1_000_000;
@@ -30,13 +32,15 @@ export function calm(drawn: ClusterSettings): ClusterSettings {
  * Situations that chance reaches too seldom, played on purpose, one after the other: a client, and the fault that hurts
  * it most at the moment at which it does.
  */
-export class Scenes {
-  private stopped = false;
+export class Scenes implements Stage {
+  readonly name = null;
+  stopped = false;
   private clients = 0;
+  private editing: readonly EditClient[] = [];
 
   constructor(
-    private readonly world: ClusterWorld,
-    private readonly prng: Prng,
+    readonly world: ClusterWorld,
+    readonly prng: Prng,
   ) {}
 
   /** Plays scenes until it is stopped. */
@@ -46,6 +50,9 @@ export class Scenes {
       () => this.ownerKilled(),
       () => this.applications(),
       () => this.nearTheDeadline(),
+      () => ownerDiesBesideEdits(this),
+      () => diskRunsFull(this),
+      () => lateWrite(this),
     ];
     let order: typeof scenes = [];
     while (!this.stopped) {
@@ -57,14 +64,20 @@ export class Scenes {
 
   stop(): void {
     this.stopped = true;
+    for (const editor of this.editing) editor.stop();
   }
 
-  private client(): SceneClient {
+  editors(): readonly EditClient[] {
+    this.editing = this.world.population.editGroup(`scene-${++this.clients}`, 3, this.prng);
+    return this.editing;
+  }
+
+  client(): SceneClient {
     const id = ++this.clients;
     return new SceneClient(this.world, id, this.world.sim.seeds.stream(`scene client ${id}`));
   }
 
-  private played(what: string): void {
+  played(what: string): void {
     this.world.sim.tally.situation(`scene: ${what}`);
   }
 

@@ -12,6 +12,14 @@ export interface ShareTimes {
   hungUntilUs: number;
 }
 
+/** Writes to one file that a node's kernel keeps back, while everything else goes through. */
+export interface HeldWrites {
+  readonly path: string;
+  readonly untilUs: number;
+  /** So many were handed over. */
+  count: number;
+}
+
 /** Told of each change right when it is handed to the kernel, which nobody can recall then. */
 export type Changing = (operation: string, path: string) => void;
 
@@ -27,23 +35,30 @@ export function processVfs(
   process: SimProcess,
   times: ShareTimes,
   changing: Changing,
+  held: () => HeldWrites | null = () => null,
 ): Vfs {
-  const pause = (): Promise<void> => {
-    const hung = Math.max(0, times.hungUntilUs - sim.nowUs);
+  const pause = (atLeastUntilUs = 0): Promise<void> => {
+    const hung = Math.max(0, times.hungUntilUs - sim.nowUs, atLeastUntilUs - sim.nowUs);
     return new Promise((go) => sim.after(hung + prng.exponential(times.meanUs), go));
   };
   const inner = new MemoryVfs(share, node);
-  const through = <T>(act: () => Promise<T>): Promise<T> =>
+  const through = <T>(act: () => Promise<T>, notBeforeUs = 0): Promise<T> =>
     new Promise((resolve, reject) => {
       if (!process.alive) return;
-      pause()
+      pause(notBeforeUs)
         .then(act)
         .then(process.bind(resolve), process.bind(reject))
         .catch(() => undefined);
     });
+  const heldUntil = (path: string): number => {
+    const writes = held();
+    if (writes === null || writes.path !== path) return 0;
+    writes.count++;
+    return writes.untilUs;
+  };
   const change = <T>(operation: string, path: string, act: () => Promise<T>): Promise<T> => {
     if (process.alive) changing(operation, path);
-    return through(act);
+    return through(act, operation === "write" ? heldUntil(path) : 0);
   };
   const file = (path: string, open: VfsFile): VfsFile => ({
     read: (offset, length) => through(() => open.read(offset, length)),

@@ -64,9 +64,12 @@ export const CLUSTER_SITUATION_SEEDS: readonly number[] = [
 
 /** What the scenes have to reach. */
 export const SCENE_SITUATIONS: readonly string[] = [
+  "scene: append landed after it was taken back",
   "scene: handle taken up near its deadline: done",
+  "scene: killed after its disk was full",
   "scene: newer application let in",
   "scene: older application refused",
+  "scene: owner killed while a file is edited",
   "scene: owner killed while it creates files",
   "scene: served by another while its owner was stopped",
 ];

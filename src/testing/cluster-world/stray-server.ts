@@ -38,6 +38,8 @@ export class StrayServer implements Rule {
     }
   }
 
+  readonly name = null;
+
   stop(): void {
     this.stopped = true;
   }

@@ -18,6 +18,7 @@ const HANDLES_MAX = 6;
  * see is judged here.
  */
 export class WildClient {
+  readonly name = null;
   readonly handles: WildHandle[] = [];
   readonly requests: WildRequests;
   readonly calls: WildCalls;

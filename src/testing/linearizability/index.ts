@@ -6,3 +6,4 @@ export * from "./lock-model.js";
 export * from "./open-table-model.js";
 export * from "./range-lock-model.js";
 export * from "./register-model.js";
+export * from "./small-file-model.js";
