@@ -68,6 +68,21 @@ describe("smb2.lease", () => {
     assert.equal(granted(other.world, other.a, "k"), RWH);
   });
 
+  it("statopen2-4: which rights make an open more than one for attributes", () => {
+    const attributes = { readEa: 0x8, writeEa: 0x10, writeAttributes: 0x100, readControl: 0x20000 };
+    for (const [name, access] of Object.entries({ ...attributes, synchronize: 0x100000, all: 0x120198 })) {
+      const { world, a, b } = two();
+      world.opened(a, { leaseKey: "k", lease: RWH, shareMode: {} });
+      assert.equal(world.open(b, { access }).error, undefined, name);
+      assert.equal(granted(world, a, "k"), RWH, name);
+    }
+    for (const access of [READ, WRITE, 0x4, 0x20, DELETE]) {
+      const { world, a, b } = two();
+      world.opened(a, { leaseKey: "k", lease: RWH });
+      assert(isParked(world.open(b, { access })), `0x${access.toString(16)}`);
+    }
+  });
+
   it("upgrade, upgrade2: supersets only, never down", () => {
     const fresh = [R, RH, RW, RWH].map((asked) => [0, asked, asked] as const);
     for (const [held, asked, result] of [...fresh, ...LEASE_UPGRADES]) {
