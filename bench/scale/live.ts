@@ -77,18 +77,10 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
     Probe.open(back, "probe-4"),
   ]);
   await sleep(QUIET_MS);
-  const longest = () =>
-    Math.max(
-      ...probes.map((probe) => {
-        const { longestMs, told } = probe.take();
-        for (const line of told) console.log(`  ${probe.name}: ${line}`);
-        return longestMs;
-      }),
-    );
-  note("longest wait of others before", longest(), "ms");
-  for (const { node } of cluster)
-    for (const line of readFileSync(join(node.data, "log"), "utf8").split("\n"))
-      if (/revoked|listening|declared/.test(line)) console.log(`  ${line}`);
+  const before = probes.map((probe) => ({ name: probe.name, ...probe.take() }));
+  note("longest wait of others before", Math.max(...before.map(({ longestMs }) => longestMs)), "ms");
+  for (const { name, told } of before) for (const line of told) console.log(`  ${name}: ${line}`);
+  for (const { node } of cluster) printRevocations(node);
   const began = performance.now();
   await owner.kill();
   await waitFor("the takeover", [], DOWN_LIMIT_MS, async () => {
@@ -99,16 +91,24 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
   // What follows from the takeover (state to disk, events, sessions taken up) belongs to it.
   await sleep(QUIET_MS);
   const each = probes.map((probe) => ({ name: probe.name, ...probe.take() }));
+  for (const survivor of survivors) {
+    const longest = await survivor.metric("event_loop_delay_max_ms");
+    note(`longest loop delay of ${survivor.node.name}, up to 20 s back`, longest, "ms");
+  }
   for (const { name, longestMs, longestFromMs, count, told } of each) {
     note(`longest wait of others at takeover, ${name} (${count} ops)`, longestMs, "ms", 50);
     if (longestMs <= STALL_MS) continue;
-    console.log(
-      `  it began ${Math.round(longestFromMs - began)} ms after the kill (at ${Math.round(began)} ms)`,
-    );
+    const afterMs = Math.round(longestFromMs - began);
+    console.log(`  it began ${afterMs} ms after the kill (at ${Math.round(began)} ms)`);
     for (const line of told) console.log(`  ${line}`);
-    for (const { node, child } of survivors) console.log(`  ${node.name} said last:\n${child?.tail}`);
   }
   await Promise.all(probes.map((probe) => probe.stop()));
+}
+
+/** A node that a coordinator has revoked before loses its lease with the next coordinator, and its sessions stand. */
+function printRevocations(node: LocalNode): void {
+  const lines = readFileSync(join(node.data, "log"), "utf8").split("\n");
+  for (const line of lines) if (line.includes("revoked")) console.log(`  ${line}`);
 }
 
 async function restart(owner: ScaleNode, note: Note): Promise<void> {

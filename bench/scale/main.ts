@@ -1,13 +1,15 @@
 /**
  * `make bench-scale`: a million handles in ten thousand sessions on one node. First the state machine alone: what
  * takeover costs, and what a handle costs in memory. Then three real processes: start, takeover while others work,
- * restart, snapshot to an empty member. Environment: SESSIONS, HANDLES (per session), ONLY (state or live), JSON (file),
- * PROFILE (folder for CPU profiles of the nodes).
+ * restart, snapshot to an empty member. ONLY=snapshot: the sender's part of a snapshot in one process. Environment:
+ * SESSIONS, HANDLES (per session), ONLY (state, live or snapshot), JSON (file), PROFILE (folder for CPU profiles of the
+ * nodes).
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { liveScale } from "./live.js";
+import { snapshotScale } from "./snapshot.js";
 import { stateScale } from "./state-scale.js";
 
 const options = {
@@ -27,13 +29,16 @@ function note(name: string, value: number, unit: string, atMost?: number): void 
   );
 }
 
-if (only !== "live") stateScale(options, note);
+if (!["", "state", "live", "snapshot"].includes(only))
+  throw new Error(`ONLY=${only}: it is state, live, snapshot, or left out`);
+if (only === "" || only === "state") stateScale(options, note);
 if (only !== "state") {
   global.gc?.();
   const folder = mkdtempSync(join(tmpdir(), "holdfast-scale-"));
   const flags = profile === "" ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`];
   try {
-    await liveScale(folder, options, note, flags);
+    if (only === "snapshot") await snapshotScale(folder, options, note);
+    else await liveScale(folder, options, note, flags);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
