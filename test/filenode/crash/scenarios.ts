@@ -108,6 +108,19 @@ export const scenarios: readonly Scenario[] = [
     answer: (response) => response.close !== null,
     answered: true,
   },
+  ...([D.CREATE, D.OPEN_IF] as const).flatMap((disposition) =>
+    [false, true].map(
+      (deleteOnClose): Scenario => ({
+        name: `open ${v1.Disposition[disposition]} of a missing folder${deleteOnClose ? ", delete on close" : ""}`,
+        before: { other: "kept" },
+        after: { d: null, other: "kept" },
+        prepare: nothing,
+        request: () => ({ open: { ...open("d", disposition, deleteOnClose).open, wantDirectory: true } }),
+        answer: (response) => response.open?.createAction,
+        answered: A.CREATED,
+      }),
+    ),
+  ),
   {
     name: "append",
     before: { f: "content" },
