@@ -32,6 +32,8 @@ interface Suspect {
   lastHeartbeatMs: number;
   underWay: boolean;
   retryMs: number;
+  /** What the fence said when it confirmed the death of this incarnation; null: it has not. */
+  confirmed: string | null;
 }
 
 /** True when `who` holds a majority of each half of the configuration (design section 5). */
@@ -63,7 +65,7 @@ export class FailureDetector {
     let suspect = this.suspects.get(node);
     if (suspect === undefined || suspect.incarnation !== incarnation) {
       const never = { lastAliveMs: -Infinity, lastHeartbeatMs: -Infinity };
-      suspect = { incarnation, revokers: new Set(), ...never, underWay: false, retryMs: 0 };
+      suspect = { incarnation, revokers: new Set(), ...never, underWay: false, retryMs: 0, confirmed: null };
       this.suspects.set(node, suspect);
     }
     suspect.revokers.add(from);
@@ -125,7 +127,10 @@ export class FailureDetector {
   }
 
   private async declareDown(node: string, suspect: Suspect, startMs: number): Promise<string | null> {
-    const confirmed = this.host.fence === undefined ? "" : await this.host.fence(node, suspect.incarnation);
+    // Not asked again when only the entry has failed: by then it would hit the process that was started since, and with
+    // coordinators in the same processes the quorum that the entry needs.
+    suspect.confirmed ??=
+      this.host.fence === undefined ? "" : await this.host.fence(node, suspect.incarnation);
     const now = this.host.clock.monotonicMs();
     const phases = this.phases(suspect, startMs, now);
     const nodeDown: v1.INodeDown = {
@@ -134,7 +139,7 @@ export class FailureDetector {
       cause: "lease lapsed",
       ...phases,
       wallTime: new Date(this.host.clock.wallMs()).toISOString(),
-      fenceConfirmed: confirmed,
+      fenceConfirmed: suspect.confirmed,
     };
     this.host.log.warn({ node, incarnation: suspect.incarnation, ...phases }, "node declared down");
     const result = await this.host.propose({ nodeDown });

@@ -27,6 +27,25 @@ export function fenceCommand(options: FenceCommandOptions): Fence {
   };
 }
 
+/** What a node knows of its own life. */
+export interface OwnLife {
+  readonly node: string;
+  /** The first incarnation that this process has registered under, or tries to; infinite before. */
+  firstIncarnation(): number;
+}
+
+/**
+ * The same fence, but not against the process that asks. An incarnation of its own node from before its time has ended for
+ * certain: its process held the data folder's lock, which this one has now. Asked about it, the command would kill the
+ * leader that wants to tell the others, and after a stop of all nodes each new leader in turn.
+ */
+export function exceptOwnPast(fence: Fence, own: OwnLife): Fence {
+  return (node, incarnation) => {
+    if (node !== own.node || incarnation >= own.firstIncarnation()) return fence(node, incarnation);
+    return Promise.resolve(`${node}/${incarnation} ended before this process took the data folder`);
+  };
+}
+
 function run(program: string, args: readonly string[], options: FenceCommandOptions): Promise<string> {
   return new Promise((resolve, reject) => {
     const refuse = (why: string) => {

@@ -22,7 +22,7 @@ import { services } from "../wire/services.js";
 import type { NodeConfig } from "./config.js";
 import { channelCredentials } from "./credentials.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
-import { fenceCommand } from "./fence-command.js";
+import { exceptOwnPast, fenceCommand } from "./fence-command.js";
 import type { GrpcServer } from "./grpc-server.js";
 
 /** What the roles stand on. */
@@ -58,6 +58,12 @@ const LEAVE_WITHIN_MS = 1_000;
 /** Starts coordinator and file node and puts their services on the server. */
 export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Roles> {
   const { config, runtime, replica } = parts;
+  let firstIncarnation = Infinity;
+  const nextIncarnation = async (): Promise<number> => {
+    const next = await parts.nextIncarnation();
+    firstIncarnation = Math.min(firstIncarnation, next);
+    return next;
+  };
   const coordinator = createCoordinator({
     runtime,
     replica,
@@ -73,11 +79,14 @@ export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Ro
     ...(config.fence.command === undefined
       ? {}
       : {
-          fence: fenceCommand({
-            command: config.fence.command,
-            timeoutMs: config.fence.commandTimeoutMs,
-            log: runtime.log,
-          }),
+          fence: exceptOwnPast(
+            fenceCommand({
+              command: config.fence.command,
+              timeoutMs: config.fence.commandTimeoutMs,
+              log: runtime.log,
+            }),
+            { node: config.name, firstIncarnation: () => firstIncarnation },
+          ),
         }),
   });
   grpc.add({
@@ -107,7 +116,7 @@ export async function startRoles(parts: RoleParts, grpc: GrpcServer): Promise<Ro
       },
     };
   }
-  return startFileNode(parts, grpc, coordinator, transfers);
+  return startFileNode({ ...parts, nextIncarnation }, grpc, coordinator, transfers);
 }
 
 async function startFileNode(

@@ -243,4 +243,27 @@ describe("failure detector", () => {
     assert.equal(proposed[0]?.fenceConfirmed, "power off");
     assert.deepEqual(phasesOf(proposed[0])[2], 140);
   });
+
+  it("does not ask the fence again about what it has confirmed: it would hit whoever was started since", async () => {
+    const world = new World();
+    const { byName, view } = nodes(up("a"));
+    const asked: string[] = [];
+    const fence = (node: string, incarnation: number): Promise<string> => {
+      asked.push(`${node}/${incarnation}`);
+      return Promise.resolve("power off");
+    };
+    const { made, proposed, answer } = detector(world, view, conf(1, 2, 3), () => true, fence);
+    answer({ error: { code: ErrorCode.NO_QUORUM, message: "no quorum" } });
+    for (const from of [1, 2]) made.revoked(from, { node: "a", incarnation: 1 });
+    await world.pass(config.nodeDownRetryMs + 10);
+    made.tick();
+    await world.pass(10);
+    assert.equal(proposed.length, 2);
+    assert.deepEqual(asked, ["a/1"]);
+    assert.equal(proposed[1]?.fenceConfirmed, "power off");
+    byName.set("a", up("a", 2));
+    for (const from of [1, 2]) made.revoked(from, { node: "a", incarnation: 2 });
+    await world.pass(10);
+    assert.deepEqual(asked, ["a/1", "a/2"], "another incarnation is another question");
+  });
 });

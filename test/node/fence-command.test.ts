@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fenceCommand } from "../../src/node/fence-command.js";
+import { exceptOwnPast, fenceCommand } from "../../src/node/fence-command.js";
 import { memoryLog } from "../../src/runtime/index.js";
 import { HoldfastError } from "../../src/wire/errors.js";
 
@@ -26,5 +26,28 @@ describe("a fence command", () => {
     await refuses(/SIGTERM/, fence(["sh", "-c", "kill -TERM $$"])("n2", 1));
     await refuses(/ENOENT/, fence(["/nothing/there"])("n2", 1));
     await refuses(/no end within 50 ms/, fence(["sleep", "60"], 50)("n2", 1));
+  });
+});
+
+describe("a fence command about the node that runs it", () => {
+  it("spares the process that has taken the place of the one in question", async () => {
+    let first = Infinity;
+    const asked: string[] = [];
+    const spared = exceptOwnPast(
+      (node, incarnation) => {
+        asked.push(`${node}/${incarnation}`);
+        return Promise.resolve("killed");
+      },
+      { node: "n1", firstIncarnation: () => first },
+    );
+    assert.match(await spared("n1", 4), /ended before this process took the data folder/);
+    first = 5;
+    assert.match(await spared("n1", 4), /ended before/);
+    assert.deepEqual(asked, []);
+    // Its own: what it has in the kernel ends with it.
+    assert.equal(await spared("n1", 5), "killed");
+    assert.equal(await spared("n1", 6), "killed");
+    assert.equal(await spared("n2", 1), "killed");
+    assert.deepEqual(asked, ["n1/5", "n1/6", "n2/1"]);
   });
 });
