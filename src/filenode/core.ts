@@ -189,6 +189,11 @@ export class NodeCore {
     return !stays(error.code);
   }
 
+  /** True when an effect that was to be announced and performed, and ended with this error, is not under way any more. */
+  endedFor(error: HoldfastError): boolean {
+    return !stays(error.code) && !LOG_DID_NOT_TAKE.has(error.code);
+  }
+
   private runEffect(
     record: v1.IEffectRecord,
     session: OwnedSession | null,

@@ -8,7 +8,8 @@ const AT_ONCE = 4;
 
 /**
  * The fence that needs nothing outside (option "copy-on-takeover"): each file that the former owner had open for writing
- * goes on as a copy, unless another owner has it open too. Not done when the former owner is up: then it gave the session
+ * goes on as a copy, unless another session has it open too. Throws while nobody knows whether a copy is still to come:
+ * until then the session stays closed, since a copy that takes the file's place later undoes what was written since. Not done when the former owner is up: then it gave the session
  * away itself, after it had finished what was running.
  */
 export async function fenceTakenOver(core: NodeCore, session: OwnedSession): Promise<void> {
@@ -21,7 +22,12 @@ export async function fenceTakenOver(core: NodeCore, session: OwnedSession): Pro
     if (isWriter(handle)) files.set(`${handle.share}\0${handle.fileId}`, handle);
   const wanted = [...files.values()];
   for (let i = 0; i < wanted.length; i += AT_ONCE)
-    await Promise.all(wanted.slice(i, i + AT_ONCE).map((handle) => fenceFile(core, session, handle)));
+    await allOf(wanted.slice(i, i + AT_ONCE).map((handle) => fenceFile(core, session, handle)));
+}
+
+/** Waits for all of them and throws the first failure: nothing may go on behind the back of the next attempt. */
+async function allOf(tasks: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(tasks)) if (result.status === "rejected") throw result.reason;
 }
 
 async function formerOwnerIsDown(core: NodeCore, session: OwnedSession): Promise<boolean> {
@@ -42,6 +48,7 @@ async function fenceFile(core: NodeCore, session: OwnedSession, handle: v1.IHand
   const path = handle.path ?? "";
   const log = (reason: string) =>
     core.options.runtime.log.warn({ share, path, reason }, "a file is not fenced against its former owner");
+  if (!core.options.shares.has(share)) return log("the share is not served here");
   try {
     const seenRevision = core.revision;
     const stat = await core.vfs(share).stat(path);
@@ -67,6 +74,7 @@ async function fenceFile(core: NodeCore, session: OwnedSession, handle: v1.IHand
     await core.perform(effect, session);
   } catch (thrown) {
     const error = HoldfastError.from(thrown);
+    if (!core.endedFor(error)) throw error;
     // Without the fence the lease and its margin are what holds; the session must not stay closed for it.
     log(`${error.codeName}: ${error.message}`);
   }

@@ -1,5 +1,5 @@
 import { ErrorCode } from "../../wire/errors.js";
-import type { v1 } from "../../wire/index.js";
+import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
 import { checkFence } from "../mechanics/fence.js";
 import { sessionResult } from "../mechanics/reply.js";
@@ -10,7 +10,10 @@ import { fail, failed, type Tx } from "../tx.js";
 export function takeoverDone(tx: Tx, command: v1.ITakeoverDone): v1.ICommandResult {
   const session = checkFence(tx, command.fence, { whileFrozen: true, whileTakenOver: true });
   if (!(session instanceof SessionRow)) return failed(session);
-  const open = tx.store.effects.ofSession(session.r.id).find((effect) => effect.r.handedOver > 0);
+  // A fence of the new owner's own counts too: its copy must not take the place of a file that is written to again.
+  const open = tx.store.effects
+    .ofSession(session.r.id)
+    .find(({ r }) => r.handedOver > 0 || r.kind === v1.EffectKind.EFFECT_FENCE);
   if (open !== undefined)
     return fail(
       ErrorCode.PRECONDITION_FAILED,

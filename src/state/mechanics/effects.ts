@@ -317,12 +317,16 @@ function mayChangeAttributes(_tx: Tx, attempt: EffectAttempt): Step {
  */
 function mayFence(tx: Tx, attempt: EffectAttempt): Step {
   const { effect } = attempt;
+  // One that was announced before and comes late, or waited: the session is served again.
+  if (!attempt.session.r.takenOver)
+    return refuse(ErrorCode.PRECONDITION_FAILED, `session ${attempt.session.r.id} is not being taken over`);
+  // Any other session, at the same node too: it may be served already, by a descriptor of the file that is replaced.
   const other = tx.store.handles
     .ofFile(effect.share ?? "", effect.fileId ?? "")
-    .filter((handle) => handle.holds && handle.ownerNode !== effect.owner)
+    .filter((handle) => handle.holds && handle.session !== attempt.session)
     .sort(byHandleId)[0];
   if (other === undefined) return null;
-  return refuse(ErrorCode.SHARING_VIOLATION, `${where(effect)} is open at ${other.ownerNode} too`);
+  return refuse(ErrorCode.SHARING_VIOLATION, `${where(effect)} is open in session ${other.session.r.id} too`);
 }
 
 function mayMakeDirectory(tx: Tx, attempt: EffectAttempt): Step {
