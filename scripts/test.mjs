@@ -1,7 +1,7 @@
 // What `make test` runs after build and lint: unit tests, integration tests with real processes, a few planted bugs, and
 // chaos on hosts of their own. The last line is "N passed, N failed" and nothing else; the exit code says the same.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -13,8 +13,9 @@ const reports = mkdtempSync(join(tmpdir(), "holdfast-test-"));
 /**
  * One run of mocha in a process of its own. Two side by side would mix their lines, so what they print is shown whole once
  * they have ended; a run that has the terminal to itself is `live`. A run that dies without a report counts as one failure.
+ * `lane`: which ports are its own, see `freePorts` of the integration tests.
  */
-async function run(name, args, live = false) {
+async function run(name, args, { live = false, lane = 0 } = {}) {
   if (live) process.stdout.write(`\n== ${name}\n`);
   const report = join(reports, `${name}.json`);
   const began = Date.now();
@@ -27,7 +28,7 @@ async function run(name, args, live = false) {
       join(root, "scripts", "test-reporter.mjs"),
       ...args,
     ],
-    { ...process.env, HOLDFAST_TEST_REPORT: report },
+    { ...process.env, HOLDFAST_TEST_REPORT: report, HOLDFAST_TEST_LANE: String(lane) },
     live,
   );
   const counted = existsSync(report) ? JSON.parse(readFileSync(report, "utf8")) : null;
@@ -39,9 +40,10 @@ async function run(name, args, live = false) {
     return { passed: 0, failed: [`${name} ${how}`] };
   }
   process.stdout.write(`${name}: ${counted.passes} passed, ${counted.failures} failed in ${seconds} s\n`);
-  process.stdout.write(
-    `slowest: ${counted.slowest.map(([file, ms]) => `${file} ${(ms / 1000).toFixed(1)} s`).join(", ")}\n`,
-  );
+  if (counted.slowest.length > 1)
+    process.stdout.write(
+      `slowest: ${counted.slowest.map(([file, ms]) => `${file} ${(ms / 1000).toFixed(1)} s`).join(", ")}\n`,
+    );
   const failed = counted.failed.map((title) => `${name}: ${title}`);
   // Green tests in a process that ended badly are not green: something broke after the last of them.
   if (status !== 0 && counted.failures === 0)
@@ -119,18 +121,56 @@ const QUICK_MUTANTS = [
   ],
 ];
 
-// The crash windows kill processes on a real disk and wait for them; the rest computes: side by side they fill two cores.
-const crashes = "dist/test/filenode/crash/*.test.js";
-process.stdout.write("\n== unit and crash windows, side by side\n");
-const runs = [
-  ...(await Promise.all([
-    run("unit", ["dist/test/**/*.test.js", "--ignore", "dist/test/integration/**", "--ignore", crashes]),
-    run("crash windows", [crashes]),
-  ])),
-  await run("integration", ["dist/test/integration/**/*.test.js", "--timeout", "120000"], true),
-  mutants(),
-  chaos(),
-];
+const PATIENT = ["--timeout", "120000"];
+const fileOf = (name) => join("dist", "test", "integration", `${name}.test.js`);
+/** These compare times that a client and its cluster have measured: by themselves, on a machine that does nothing else. */
+const MEASURING = ["flight-recorder"];
+/** These make file systems in loop devices: one after the other. */
+const DISKS = ["disk-fails", "disk-full", "hung-share"];
+const LONGEST = ["lifecycle", "failover"];
+const CRASHES = "dist/test/filenode/crash/*.test.js";
+const SIMULATIONS = ["dist/test/simulation/*.test.js", "dist/test/explore/*.test.js"];
+const ELSEWHERE = ["dist/test/integration/**", CRASHES, ...SIMULATIONS].flatMap((spec) => ["--ignore", spec]);
+
+/**
+ * All tests under mocha but the measuring ones, as jobs for two lanes: name, and what mocha is given. Integration tests, a
+ * job a file, start clusters and wait for them; the others compute: two at a time fill two cores. The longest first, so
+ * that both lanes end at about the same time.
+ */
+function jobs() {
+  const integration = readdirSync(join(root, "dist", "test", "integration"))
+    .filter((file) => file.endsWith(".test.js"))
+    .map((file) => file.slice(0, -".test.js".length))
+    .filter((name) => ![...MEASURING, ...DISKS, ...LONGEST].includes(name));
+  const files = (name, specs = [name]) => [`integration ${name}`, [...specs.map(fileOf), ...PATIENT]];
+  return [
+    ["simulations", SIMULATIONS],
+    ...LONGEST.map((name) => files(name)),
+    ["unit", ["dist/test/**/*.test.js", ...ELSEWHERE]],
+    ["crash windows", [CRASHES]],
+    files("disks", DISKS),
+    ...integration.map((name) => files(name)),
+  ];
+}
+
+/** Each lane takes the next job that nobody has begun. */
+async function twoLanes() {
+  const waiting = jobs();
+  const results = [];
+  const lane = async (number) => {
+    for (let job = waiting.shift(); job !== undefined; job = waiting.shift())
+      results.push(await run(job[0], job[1], { lane: number }));
+  };
+  await Promise.all([lane(0), lane(1)]);
+  return results;
+}
+
+process.stdout.write("\n== unit, simulations, crash windows and integration, two at a time\n");
+const began = Date.now();
+const runs = await twoLanes();
+process.stdout.write(`\nall of these: ${((Date.now() - began) / 1000).toFixed(1)} s\n`);
+runs.push(await run("integration measuring", [...MEASURING.map(fileOf), ...PATIENT], { live: true }));
+runs.push(mutants(), chaos());
 rmSync(reports, { recursive: true, force: true });
 const passed = runs.reduce((sum, each) => sum + each.passed, 0);
 const failed = runs.flatMap((each) => each.failed);

@@ -39,20 +39,33 @@ export async function until<T>(
   }
 }
 
-/** Ports of loopback that were free a moment ago, all held at once so that no two are the same. */
+/** Ports for each lane of tests that run side by side, from the first on. */
+const LANE_PORTS = 5_000;
+const FIRST_PORT = 10_000;
+const lane = Number(process.env["HOLDFAST_TEST_LANE"] ?? 0);
+// Two runs of the tests on one machine begin at different places.
+let nextPort = process.pid % LANE_PORTS;
+
+/**
+ * Ports of loopback that were free a moment ago, none of them twice. Below those that the system gives to whoever asks for
+ * any: between the look and the use, and while a node is down, neither another lane nor an outgoing connection takes one.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer());
-  const ports = await Promise.all(
-    servers.map(
-      (server) =>
-        new Promise<number>((resolve, reject) => {
-          server.once("error", reject);
-          server.listen(0, "127.0.0.1", () => resolve((server.address() as { port: number }).port));
-        }),
-    ),
-  );
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  const ports: number[] = [];
+  while (ports.length < count) {
+    const port = FIRST_PORT + lane * LANE_PORTS + (nextPort++ % LANE_PORTS);
+    if (await isFree(port)) ports.push(port);
+  }
   return ports;
+}
+
+/** True if somebody could listen on this port of loopback now. */
+export function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 /** Runs one command to its end. */
