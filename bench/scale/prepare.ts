@@ -40,6 +40,8 @@ async function prepareFolder(
   const who = { clusterId: "local", name: node.name, raftId: node.raftId, incarnation: 1 };
   await storage.initialise(who, confState, index);
   await storage.loadDurable();
+  // The state has this incarnation up. A process that took it once more would be revoked by whoever starts before it.
+  await storage.nextFileNodeIncarnation();
   const applied = { index, term: index, confState, confIndex: index };
   for (const slice of slices)
     await new Promise<void>((resolve, reject) =>
