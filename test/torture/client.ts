@@ -99,10 +99,11 @@ export class TortureClient {
     }
   }
 
-  /** Whether a handle is to outlive the failover: plain ones nothing, durable ones their connection (semantics.md A2). */
+  /** Whether a handle is to outlive the failover: plain ones nothing, durable and resilient ones a connection (semantics.md A2). */
   outlives({ survives, reply }: Held): boolean {
     if (survives !== undefined) return survives;
-    if (reply.kind === v1.HandleKind.DURABLE) return !this.world.serversDie;
+    const { DURABLE, RESILIENT } = v1.HandleKind;
+    if (reply.kind === DURABLE || reply.kind === RESILIENT) return !this.world.serversDie;
     return reply.kind === v1.HandleKind.PERSISTENT;
   }
 

@@ -320,6 +320,22 @@ export const durableCases: readonly Case[] = [
     },
   },
   {
+    name: "resilient: outlives its connection without a lease, not its server, and holds others off meanwhile",
+    run: async (world, lose) => {
+      const path = "resilient";
+      const [a, b] = [await world.holder(path), await world.other(`${path} b`)];
+      const held = await durable(a, path, 0, { kind: K.RESILIENT });
+      assert.equal(held.reply.kind, K.RESILIENT);
+      await a.write(held, "kept");
+      await lose();
+      const open = { open: b.openRequest(path, { share: "plain", disposition: v1.Disposition.OPEN }) };
+      if (world.serversDie) await b.must(open);
+      else await b.refused(ErrorCode.FILE_NOT_AVAILABLE, open);
+      const again = await a.backFor(held);
+      if (again !== null) assert.equal(await a.read(held), "kept");
+    },
+  },
+  {
     name: "delete_on_close1, 2: the mark of a durable handle goes with it, and deletes nothing when a server dies",
     run: async (world, lose) => {
       const a = await world.holder("durable doc");
