@@ -37,6 +37,7 @@ import { fromServiceError } from "../../src/wire/grpc-errors.js";
 import { v1 } from "../../src/wire/index.js";
 import { services } from "../../src/wire/services.js";
 import { conf } from "../replica/cluster.js";
+import { until } from "../until.js";
 
 const runtime: Runtime = {
   clock: realClock,
@@ -53,15 +54,6 @@ const alone: Transport = {
   sendSnapshot: () => Promise.resolve(false),
   close: () => Promise.resolve(),
 };
-
-/** Polls a condition with a deadline. */
-async function eventually(what: string, condition: () => boolean, withinMs = 5_000): Promise<void> {
-  const end = performance.now() + withinMs;
-  while (!condition()) {
-    if (performance.now() > end) throw new Error(`it never came to: ${what}`);
-    await new Promise((resume) => setTimeout(resume, 5));
-  }
-}
 
 type Stub = Client & {
   storeKey(
@@ -118,7 +110,7 @@ describe("coordinator over gRPC", () => {
       replica,
       config: { ...coordinatorDefaults, raftId: 1, name: "n1", clusterId: "c" },
     });
-    await eventually("the cluster is initialised", () => replica.state.cluster().clusterId === "c");
+    await until("the cluster is initialised", 5_000, () => replica.state.cluster().clusterId === "c");
     await listen(0);
     stub = new (makeClientConstructor(services.Coordinator, "Coordinator"))(
       address,
@@ -217,9 +209,9 @@ describe("coordinator over gRPC", () => {
       const result = await register(`w${i}`);
       assert.ok(!result.error, String(result.error?.message));
       expected.push(Number(result.revision));
-      if (i === 0) await eventually("the watch is there", () => coordinator.hub.count === 1);
+      if (i === 0) await until("the watch is there", 5_000, () => coordinator.hub.count === 1);
     }
-    await eventually("all events came", () =>
+    await until("all events came", 5_000, () =>
       expected.slice(1).every((revision) => seen.includes(revision * 1_000)),
     );
     assert.equal(resyncs, 0);

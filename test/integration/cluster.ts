@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { localConfig, type LocalNode } from "../../src/cli/local-cluster.js";
+import { until } from "../until.js";
+
+export { until };
 
 /** The command as users run it. */
 export const bin = fileURLToPath(new URL("../../../bin/holdfast.js", import.meta.url));
@@ -15,28 +18,6 @@ export interface Ended {
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
   readonly stderr: string;
-}
-
-/** Polls until `check` answers something true; fails at the deadline with the last error or `what`. */
-export async function until<T>(
-  what: string,
-  withinMs: number,
-  check: () => Promise<T> | T,
-): Promise<NonNullable<T>> {
-  const deadline = Date.now() + withinMs;
-  let last = "";
-  for (;;) {
-    try {
-      const value = await check();
-      if (value) return value as NonNullable<T>;
-      last = "";
-    } catch (error) {
-      last = error instanceof Error ? error.message : String(error);
-    }
-    if (Date.now() > deadline)
-      throw new Error(`not within ${withinMs} ms: ${what}${last === "" ? "" : ` (${last})`}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 /** Ports for each lane of tests that run side by side, from the first on. */

@@ -5,18 +5,10 @@ import { join } from "node:path";
 import { memoryLog, memoryMeter, realScheduler, type KvStore } from "../../src/runtime/index.js";
 import { DiskGuard, folderSpace, openRocks } from "../../src/storage/index.js";
 import { createDisk, type TestDisk } from "../chaos/disks.js";
+import { until } from "../until.js";
 
 const MIB = 1024 * 1024;
 const RESERVE_BYTES = 16 * MIB;
-
-/** Waits for a condition of the world outside. */
-async function until(what: string, check: () => Promise<boolean> | boolean): Promise<void> {
-  const end = Date.now() + 20_000;
-  while (!(await check())) {
-    if (Date.now() > end) throw new Error(`not within 20 s: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
 
 describe("a disk that becomes full at once, on a small file system", function () {
   this.timeout(60_000);
@@ -87,9 +79,13 @@ describe("a disk that becomes full at once, on a small file system", function ()
     await disk.fill(0);
     let done = false;
     const writing = write(600).then(() => (done = true));
-    await until("the disk is used up", async () => (await folderSpace(disk.mountPoint).freeBytes()) < MIB);
+    await until(
+      "the disk is used up",
+      20_000,
+      async () => (await folderSpace(disk.mountPoint).freeBytes()) < MIB,
+    );
     const view = store.iterate.bind(store);
-    await until("the database is away", () => {
+    await until("the database is away", 20_000, () => {
       try {
         void view(Buffer.from("a"), Buffer.from("b")).close();
         return false;
