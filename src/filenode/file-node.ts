@@ -6,7 +6,6 @@ import { type FileNodeOptions, NodeCore } from "./core.js";
 import { cleanLeavings } from "./effects/index.js";
 import { effectNeeded, type EventsEnv, lockPrepare, onEvent, questionOf } from "./events.js";
 import { dropSession, loadSession } from "./load-session.js";
-import { filenodeMutants } from "./mutants.js";
 import { sessionFrozen } from "./release.js";
 import type { OwnedSession } from "./sessions.js";
 
@@ -133,8 +132,8 @@ export class FileNodeImpl implements FileNode, EventsEnv {
       if (!core.sessions.has(effect.sessionId ?? 0)) void effectNeeded(core, effect);
       else missed.add(effect.id ?? 0);
     if (missed.size > 0) this.lookAgain(missed);
-    const questions = filenodeMutants.questionsMissed ? [] : (answer.pending ?? []);
-    for (const pending of questions) void lockPrepare(core, questionOf(pending), answer.revision ?? 0, true);
+    for (const pending of answer.pending ?? [])
+      void lockPrepare(core, questionOf(pending), answer.revision ?? 0, true);
     this.sweep();
   }
 

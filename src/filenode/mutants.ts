@@ -28,10 +28,6 @@ const DESCRIPTIONS = {
     "files",
     "the repeat of an append that was taken back does not look whether the storage carried it out late",
   ],
-  questionsMissed: [
-    "files",
-    "a node does not answer what was asked of it before it listened, so that a lock or an append waits for ever",
-  ],
   appendAgain: ["files", "an append whose outcome is unknown is written again at the end of the file"],
 } as const satisfies MutantList;
 

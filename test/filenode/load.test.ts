@@ -1,6 +1,20 @@
 import assert from "node:assert/strict";
+import type { CoordinatorClient, CoordinatorEvents } from "../../src/coordinator/api.js";
 import { ErrorCode } from "../../src/wire/errors.js";
-import { deaf, quiet, TestClient, World } from "./world.js";
+import { quiet, TestClient, World } from "./world.js";
+
+/** A coordinator that tells its node nothing of what happens, until `resync` says that something was missed. */
+function deaf(world: World): { readonly client: CoordinatorClient; readonly resync: () => void } {
+  let listener: CoordinatorEvents | null = null;
+  const client = {
+    ...world.coordinator.client(),
+    watch: (_node: string, events: CoordinatorEvents) => {
+      listener = events;
+      return () => {};
+    },
+  };
+  return { client, resync: () => listener?.onResync(world.coordinator.revision) };
+}
 
 describe("a ping on a connection with a session", () => {
   // Found by the simulator, cluster seed 313: its client believed its session in good hands until that had expired.

@@ -8,7 +8,7 @@ import { type MemoryFaults, MemoryVfs } from "../../src/testing/memory-vfs.js";
 import { Prng } from "../../src/testing/sim/prng.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import { v1 } from "../../src/wire/index.js";
-import { deaf, guidOf, quiet, TestClient, World } from "./world.js";
+import { guidOf, quiet, TestClient, World } from "./world.js";
 
 async function world(faults?: MemoryFaults) {
   const made = new World();
@@ -183,24 +183,6 @@ const promises: Record<FilenodeMutant, () => Promise<void>> = {
     // The same bytes for another call are another append.
     const other = await alice.must(append(again.handle ?? null), { request: alice.requestId() });
     assert.equal(Number(other.write?.offset), 12);
-  },
-  async questionsMissed() {
-    const w = new World();
-    w.init();
-    const { client: coordinator, resync } = deaf(w);
-    const n1 = await w.start("n1", { coordinator });
-    const n2 = await w.start("n2");
-    const [alice, bob] = [await TestClient.make(1).open(n1), await TestClient.make(2).open(n2)];
-    const shared = { shareMode: { read: true, write: true, delete: true } };
-    await alice.openFile("f", shared);
-    const his = await bob.openFile("f", shared);
-    const request = { write: { handle: his.handle ?? null, append: true, data: bytes("end") } };
-    void bob.ask(request, { request: bob.requestId() });
-    await quiet();
-    assert.equal([...w.coordinator.state.pending()].length, 1, "it waits for n1");
-    resync();
-    await quiet();
-    assert.equal([...w.coordinator.state.pending()].length, 0, "n1 has answered");
   },
   async appendAgain() {
     const vfs = new MemoryVfs(new MemoryShare(), "n1");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { CoordinatorClient, CoordinatorEvents } from "../../src/coordinator/api.js";
+import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import type { FileChannel, NodeLease, Vfs } from "../../src/filenode/api.js";
 import { access } from "../../src/filenode/access.js";
 import { createFileNode, type FileNodeImpl } from "../../src/filenode/file-node.js";
@@ -319,20 +319,4 @@ export function guidOf(text: string): Uint8Array {
 /** Lets everything that can run without time passing do so. */
 export async function quiet(): Promise<void> {
   for (let i = 0; i < 20; i++) await new Promise<void>((resolve) => setImmediate(resolve));
-}
-
-/** A coordinator that tells its node nothing of what happens, until `resync` says that something was missed. */
-export function deaf(world: World): {
-  readonly client: CoordinatorClient;
-  readonly resync: () => void;
-} {
-  let listener: CoordinatorEvents | null = null;
-  const client = {
-    ...world.coordinator.client(),
-    watch: (_node: string, events: CoordinatorEvents) => {
-      listener = events;
-      return () => {};
-    },
-  };
-  return { client, resync: () => listener?.onResync(world.coordinator.revision) };
 }

@@ -1,9 +1,12 @@
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Killed, Mutant } from "./mutants.js";
 
-/** A single seed that takes longer than this turns in circles: no seed of a sound build takes a fifth of it on a busy machine. */
-const SILENCE_MAX_MS = 150_000;
+/** A single seed that takes longer than this, of the processor, turns in circles: no seed of a sound build takes a fifth of it. */
+const SILENCE_MAX_SECONDS = 150;
+/** Of the times in /proc. */
+const TICKS_A_SECOND = 100;
 
 interface Line {
   readonly world?: string;
@@ -16,18 +19,18 @@ interface Line {
  * is killed by the silence of its process.
  */
 export function tryInProcess(mutant: Mutant, secondsMax: number): Promise<Killed> {
-  const begun = Date.now();
   const script = fileURLToPath(new URL("./mutant-child.js", import.meta.url));
   const env = { ...process.env, MUTANT: mutant.name, SECONDS_EACH: String(secondsMax) };
   const child = spawn(process.execPath, [script], { env, stdio: ["ignore", "pipe", "inherit"] });
   let rest = "";
   let last: Line = {};
   let seedsTried = 0;
-  let heardAt = Date.now();
+  let heardAt = 0;
+  let used = 0;
   let result: Killed | null = null;
   child.stdout.setEncoding("utf8");
   child.stdout.on("data", (text: string) => {
-    heardAt = Date.now();
+    heardAt = processorSeconds(child.pid) ?? used;
     const lines = (rest + text).split("\n");
     rest = lines.pop() ?? "";
     for (const line of lines) {
@@ -40,7 +43,8 @@ export function tryInProcess(mutant: Mutant, secondsMax: number): Promise<Killed
     }
   });
   const watch = setInterval(() => {
-    if (Date.now() - heardAt > SILENCE_MAX_MS) child.kill("SIGKILL");
+    used = processorSeconds(child.pid) ?? used + 1;
+    if (used - heardAt > SILENCE_MAX_SECONDS) child.kill("SIGKILL");
   }, 1000);
   return new Promise((resolve, reject) => {
     child.on("close", (code) => {
@@ -50,7 +54,7 @@ export function tryInProcess(mutant: Mutant, secondsMax: number): Promise<Killed
       }
       clearInterval(watch);
       const { name, lesson, description } = mutant;
-      const silent = Date.now() - heardAt > SILENCE_MAX_MS;
+      const silent = used - heardAt > SILENCE_MAX_SECONDS;
       resolve(
         result ?? {
           name,
@@ -61,9 +65,21 @@ export function tryInProcess(mutant: Mutant, secondsMax: number): Promise<Killed
           world: last.world ?? "",
           seed: last.seed ?? 0,
           seedsTried,
-          seconds: (Date.now() - begun) / 1000,
+          seconds: used,
         },
       );
     });
   });
+}
+
+/** What a process has used of the processor so far; null where nobody tells, or when it is gone. */
+function processorSeconds(pid: number | undefined): number | null {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // User and system time are the 12th and 13th field behind the name, which ends with the last bracket.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / TICKS_A_SECOND;
+  } catch {
+    return null;
+  }
 }

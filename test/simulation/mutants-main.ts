@@ -1,7 +1,7 @@
 /**
  * `make mutants`: plants one known bug after the other and runs seeds until the simulator notices. Environment:
  * MUTANT=name tries one, or several with commas between; PART=k/n tries every n-th starting with the k-th, for a CI that rotates; SECONDS_EACH bounds the
- * time for one (default 300); JSON=file leaves the table. Exits 1 when one survives.
+ * processor time for one (default 300); JSON=file leaves the table. Exits 1 when one survives.
  */
 import { writeFileSync } from "node:fs";
 import { tryInProcess } from "./mutant-process.js";

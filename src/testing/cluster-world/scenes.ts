@@ -6,7 +6,13 @@ import type { ClusterNode } from "./cluster-node.js";
 import type { ClusterSettings } from "./cluster-settings.js";
 import type { ClusterWorld } from "./cluster-world.js";
 import type { EditClient } from "./edit-client.js";
-import { diskRunsFull, lateWrite, ownerDiesBesideEdits, type Stage } from "./storage-scenes.js";
+import {
+  appendNotSynced,
+  diskRunsFull,
+  lateWrite,
+  ownerDiesBesideEdits,
+  type Stage,
+} from "./storage-scenes.js";
 import { SceneClient } from "./scene-client.js";
 
 const SECOND_US = 1_000_000;
@@ -53,6 +59,7 @@ export class Scenes implements Stage {
       () => ownerDiesBesideEdits(this),
       () => diskRunsFull(this),
       () => lateWrite(this),
+      () => appendNotSynced(this),
     ];
     let order: typeof scenes = [];
     while (!this.stopped) {

@@ -1,4 +1,5 @@
 import type { Vfs, VfsFile } from "../../filenode/api.js";
+import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { MemoryShare } from "../memory-share.js";
 import { MemoryVfs } from "../memory-vfs.js";
 import type { Prng } from "../sim/prng.js";
@@ -12,10 +13,12 @@ export interface ShareTimes {
   hungUntilUs: number;
 }
 
-/** Writes to one file that a node's kernel keeps back, while everything else goes through. */
+/** What one node's kernel does to one file: writes are kept back, while everything else goes through; syncs may fail. */
 export interface HeldWrites {
   readonly path: string;
   readonly untilUs: number;
+  /** So many syncs fail from now on. */
+  failingSyncs?: number;
   /** So many were handed over. */
   count: number;
 }
@@ -56,6 +59,12 @@ export function processVfs(
     writes.count++;
     return writes.untilUs;
   };
+  const failsSync = (path: string): boolean => {
+    const writes = held();
+    if (writes === null || writes.path !== path || !writes.failingSyncs) return false;
+    writes.failingSyncs--;
+    return true;
+  };
   const change = <T>(operation: string, path: string, act: () => Promise<T>): Promise<T> => {
     if (process.alive) changing(operation, path);
     return through(act, operation === "write" ? heldUntil(path) : 0);
@@ -64,7 +73,7 @@ export function processVfs(
     read: (offset, length) => through(() => open.read(offset, length)),
     write: (offset, data) => change("write", path, () => open.write(offset, data)),
     truncate: (size) => change("truncate", path, () => open.truncate(size)),
-    sync: () => through(() => open.sync()),
+    sync: () => through(() => (failsSync(path) ? Promise.reject(syncFailed(path)) : open.sync())),
     stat: () => through(() => open.stat()),
     close: () => through(() => open.close()),
   });
@@ -83,4 +92,8 @@ export function processVfs(
       change("setAttributes", path, () => inner.setAttributes(path, attributes)),
     copy: (from, to) => change("copy", to, () => inner.copy(from, to)),
   };
+}
+
+function syncFailed(path: string): HoldfastError {
+  return new HoldfastError(ErrorCode.STORAGE_FAILED, `${path}: the share failed to sync it`);
 }

@@ -64,6 +64,7 @@ export const CLUSTER_SITUATION_SEEDS: readonly number[] = [
 
 /** What the scenes have to reach. */
 export const SCENE_SITUATIONS: readonly string[] = [
+  "scene: append whose sync failed was sent again",
   "scene: append landed after it was taken back",
   "scene: handle taken up near its deadline: done",
   "scene: killed after its disk was full",
