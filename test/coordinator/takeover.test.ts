@@ -5,6 +5,7 @@ import {
   createCoordinator,
   LEAVING,
 } from "../../src/coordinator/index.js";
+import type { Replica } from "../../src/replica/api.js";
 import { takeoverSlice } from "../../src/state/mechanics/takeover.js";
 import { createStateMachine } from "../../src/state/index.js";
 import { ErrorCode } from "../../src/wire/errors.js";
@@ -44,7 +45,14 @@ class House {
   }
 
   async execute(command: v1.ICommand, at: Coordinator = this.any): Promise<v1.ICommandResult> {
-    return this.cluster.world.settled(at.execute(command));
+    const result = await this.cluster.world.settled(at.execute(command));
+    // A follower may apply an entry before its leader does, and the tests look at the leader's state.
+    const revision = Number(result.revision ?? 0);
+    await this.cluster.world.until(
+      `revision ${revision} at the leader`,
+      () => this.reader.appliedIndex >= revision,
+    );
+    return result;
   }
 
   async fileNode(name: string, incarnation = 1): Promise<void> {
@@ -92,10 +100,14 @@ class House {
     return result.session;
   }
 
-  state() {
+  private get reader(): Replica {
     const leader = this.cluster.leader ?? this.cluster.running[0];
     if (leader === undefined) throw new Error("nobody runs");
-    return leader.state;
+    return leader;
+  }
+
+  state() {
+    return this.reader.state;
   }
 }
 
