@@ -85,6 +85,23 @@ describe("checks of a chaos run", () => {
     );
   });
 
+  it("lets a client be refused by a file that it may have failed to close", async () => {
+    const open = op(1, "open", "alone-0", 0, 10);
+    const close: OpRecord = { ...op(1, "close", "alone-0", 20, 30), outcome: "unknown" };
+    const refused = (client: number, at: number): OpRecord => ({
+      ...op(client, "open", "alone-0", at, at + 5),
+      outcome: "refused",
+      code: "SHARING_VIOLATION",
+    });
+    assert.equal(await violations([open, close, refused(1, 40), refused(2, 50)]), "");
+    const again = op(2, "open", "alone-0", 60, 65);
+    assert.equal(await violations([open, close, refused(1, 40), again]), "");
+    assert.match(
+      await violations([open, close, again, refused(1, 70), op(1, "open", "alone-0", 80, 85)]),
+      /not linearizable/,
+    );
+  });
+
   it("leaves the outcome open where the client does not know it", async () => {
     const [lock, increment, unlock] = turn(1, 0, 0) as [OpRecord, OpRecord, OpRecord];
     const unknown: OpRecord = { ...increment, outcome: "unknown" };

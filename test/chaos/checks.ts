@@ -102,12 +102,18 @@ function checkHolds(history: readonly OpRecord[], pair: Pair, verdict: Verdict):
   verdict.figures[`${pair.noun}s held`] = count;
 }
 
-/** The lock operations of each file are linearizable, and so are its opens. */
+/**
+ * The lock operations of each file are linearizable, and so are its opens. Each taking is a holder of its own: whose giving
+ * back has no known outcome may be refused by what he has himself.
+ */
 function checkLinear(history: readonly OpRecord[], pair: Pair, verdict: Verdict): void {
   const operations: (Operation<LockInput, LockOutput> & { readonly target: string })[] = [];
-  for (const record of history) {
+  const takings = new Map<string, number>();
+  for (const record of [...history].sort((a, b) => a.callUs - b.callUs)) {
     if (record.op !== pair.take && record.op !== pair.give) continue;
-    const who = `client ${record.client}`;
+    const key = `${record.client}/${record.target}`;
+    if (record.op === pair.take) takings.set(key, (takings.get(key) ?? 0) + 1);
+    const who = `client ${record.client}, taking ${takings.get(key) ?? 0}`;
     if (record.outcome === "refused" && record.code !== pair.taken) continue;
     const known = record.outcome !== "unknown";
     operations.push({
