@@ -41,6 +41,7 @@ export class ChaosCluster {
   readonly findings: string[] = [];
   /** Every stop of a node, for who asks whether it may have left a write behind. */
   readonly stops: Stop[] = [];
+  readonly #clients: ChildProcess[] = [];
   /** How often the fence command has killed a node. */
   fenced = 0;
 
@@ -178,7 +179,9 @@ export class ChaosCluster {
       script,
       ...args,
     ];
-    return spawn("ip", line, { stdio: ["pipe", "pipe", "inherit"] });
+    const child = spawn("ip", line, { stdio: ["pipe", "pipe", "inherit"] });
+    this.#clients.push(child);
+    return child;
   }
 
   /** Every node that answers, asked from the clients' host. */
@@ -221,6 +224,7 @@ export class ChaosCluster {
 
   /** Ends everything and removes hosts, disks and files. */
   async close(keepFiles: boolean): Promise<void> {
+    for (const client of this.#clients) client.kill("SIGKILL");
     await this.share.thaw();
     for (const node of this.nodes) {
       await node.disk.thaw();
