@@ -34,7 +34,7 @@ export interface Fencing {
 }
 
 /**
- * Whether the fence keeps late writes out of a file. Copies are made only of files that no third node has open; each
+ * Whether the fence keeps late writes out of a file. Copies are made only of files that no other session has open; each
  * client's own files are such, those that all clients share are not.
  */
 export function isFenced(fence: FenceKind, target: string): boolean {
