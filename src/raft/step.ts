@@ -78,7 +78,7 @@ function meetHigherTerm(core: Core, message: Message): boolean {
 }
 
 /**
- * A leader or pre-candidate with a lower term is told the own one. Otherwise a member that came back with a higher term
+ * A leader, candidate or pre-candidate with a lower term is told the own one. Otherwise a member that came back with a higher term
  * and a member that leads with a lower one could ignore each other for ever (lessons L1, L3).
  */
 function answerLowerTerm(core: Core, message: Message): void {
@@ -91,6 +91,9 @@ function answerLowerTerm(core: Core, message: Message): void {
     core.send(core.message(MessageKind.AppendResponse, message.from));
   } else if (kind === MessageKind.PreVote) {
     refuseVote(core, MessageKind.PreVoteResponse, message.from);
+  } else if (kind === MessageKind.Vote && !core.mode.etcdRefusals) {
+    // Without pre-votes the only candidate who can win may be terms behind one who cannot: never told, it never catches up.
+    refuseVote(core, MessageKind.VoteResponse, message.from);
   }
 }
 

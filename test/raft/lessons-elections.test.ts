@@ -36,16 +36,18 @@ function answers(node: TestNode, kind: MessageKind): Message[] {
 }
 
 describe("raft lessons: elections and terms", () => {
-  it("L1: a leader or pre-candidate of a lower term is told the own term", () => {
+  it("L1: a leader, candidate or pre-candidate of a lower term is told the own term", () => {
     const node = memberWith(5);
     node.member.step(new Message(MessageKind.Heartbeat, 2, 1, 3));
     node.member.step(vote(3, 4, 9, 3, MessageKind.PreVote));
+    node.member.step(vote(2, 4, 9, 3));
     const sent = node.turn();
     assert.deepEqual(
       sent.map((m) => [m.kind, m.to, m.term]),
       [
         [MessageKind.AppendResponse, 2, 5],
         [MessageKind.PreVoteResponse, 3, 5],
+        [MessageKind.VoteResponse, 2, 5],
       ],
     );
   });
