@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { v1 } from "../../src/wire/index.js";
-import { assertCode, guid, isParked, RWH, World } from "./harness.js";
+import { assertCode, isParked, RWH, World } from "./harness.js";
 
 const { ErrorCode } = v1;
 
