@@ -31,7 +31,9 @@ async function linesOf(child: ReturnType<typeof run>, onLine: (line: string) => 
   await new Promise((resolve) => child.once("close", resolve));
 }
 
-describe("node storage on RocksDB, for real", () => {
+describe("node storage on RocksDB, for real", function () {
+  // Seven processes and thousands of synced batches, on a disk that other tests use at the same time.
+  this.timeout(60_000);
   const folders: string[] = [];
   const folder = () => {
     const made = mkdtempSync(join(tmpdir(), "holdfast-crash-"));
