@@ -83,11 +83,27 @@ export class LeasePromises {
     if (Number(record.incarnation) > incarnation)
       return lost(name, incarnation, "a later one has registered");
     if (record.status !== v1.NodeStatus.NODE_UP) return lost(name, incarnation, "it was declared down");
+    // Whose member is gone can commit nothing by itself. It is promised nothing more, and its sessions move when what it was
+    // promised has run out; told otherwise, they would wait for a process that somebody forgot to stop.
+    if (record.foreign !== true && !this.isMember(name))
+      return errorDetail(ErrorCode.UNKNOWN_MEMBER, `${name} is no member of the cluster any more`, {
+        next: `stop ${name}`,
+      });
     const known = this.know(name, incarnation);
     if (known.revokedMs !== null) return lost(name, incarnation, "its lease lapsed at this coordinator");
     known.aliveMs = this.clock.monotonicMs();
     known.lifeMs = known.aliveMs;
     return null;
+  }
+
+  private isMember(name: string): boolean {
+    let known = false;
+    for (const member of this.state().members()) {
+      if (member.name === name) return true;
+      known = true;
+    }
+    // Before the first leader has written down who the founders are, nobody is left out.
+    return !known;
   }
 
   private know(name: string, incarnation: number): Promised {

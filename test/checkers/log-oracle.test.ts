@@ -256,6 +256,30 @@ describe("the log oracle", () => {
     assert.equal(begun?.kind, v1.EffectKind.EFFECT_DELETE);
   });
 
+  // Cluster seed 2000003: two opens wait for one lease, and one of their clients goes away meanwhile.
+  it("disconnected holder protected: from who is let in after it, not from who was let in before", () => {
+    let open = 0;
+    const run =
+      (awayFirst: boolean) =>
+      ({ world, a, b }: Scene) => {
+        const away = world.client("away", "n2");
+        world.opened(a, { guid: "g", leaseKey: "k", lease: RWH });
+        for (const waiting of awayFirst ? [away, b] : [b, away])
+          assert.ok(isParked(world.open(waiting, { guid: waiting === b ? "b" : "w" })));
+        world.disconnect(away);
+        world.ack(a, "k", RH);
+        open = [...world.machine.handles()].filter(
+          ({ state }) => state === v1.HandleState.HANDLE_OPEN,
+        ).length;
+      };
+    assert.equal(found(run(false)), null);
+    assert.equal(open, 3);
+    assert.equal(found(run(true)), null);
+    assert.equal(open, 2, "the second was refused");
+    setMutant("disconnectedUnprotected", true);
+    assert.ok(found(run(true)) instanceof Violation);
+  });
+
   // Cluster seed 8: the tombstone of such a handle goes with the session that resumed it, not with the one that opened it.
   it("create replay: a guid is free when the session is gone into which its handle was resumed", () => {
     let executed: boolean | null = null;

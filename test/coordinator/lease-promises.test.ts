@@ -14,11 +14,13 @@ const config = { ...coordinatorDefaults, raftId: 1, name: "n1", clusterId: "test
 /** A state that holds nodes and nothing else. */
 function nodes(...records: v1.INodeRecord[]) {
   const byName = new Map(records.map((r) => [r.name ?? "", r]));
+  const members = new Map(records.filter((r) => !r.foreign).map(({ name }) => [name, { name: name ?? "" }]));
   const view = {
     node: (name: string) => byName.get(name),
     nodes: () => byName.values(),
+    members: () => members.values(),
   } as unknown as StateView;
-  return { byName, view };
+  return { byName, members, view };
 }
 
 const up = (name: string, incarnation = 1): v1.INodeRecord => ({
@@ -52,6 +54,25 @@ describe("lease promises", () => {
     const late = promises.heartbeat(beat("a"), 3);
     assert.equal(late.granted, false);
     assert.equal(late.error?.code, ErrorCode.LEASE_LOST);
+  });
+
+  it("are not renewed for a node whose member was removed, and end in their own time; a foreign server needs none", async () => {
+    const world = new World();
+    const { view, members } = nodes(up("a"), up("b"), { ...up("foreign"), foreign: true });
+    const promises = new LeasePromises(config, world.clock, () => view);
+    for (const name of ["a", "b", "foreign"]) assert.equal(promises.heartbeat(beat(name), 3).granted, true);
+    members.delete("a");
+    await world.pass(500);
+    const refused = promises.heartbeat(beat("a"), 3);
+    assert.equal(refused.error?.code, ErrorCode.UNKNOWN_MEMBER);
+    for (const name of ["b", "foreign"]) assert.equal(promises.heartbeat(beat(name), 3).granted, true);
+    await world.pass(500);
+    assert.deepEqual(promises.revoked(), [], "what was promised holds");
+    await world.pass(1);
+    assert.deepEqual(
+      promises.revoked().map((r) => r.node),
+      ["a"],
+    );
   });
 
   it("say how long a node that falls silent is waited for: the rest, and the margin", async () => {

@@ -52,7 +52,7 @@ describe("a node that one coordinator of three has revoked", () => {
       coordinator: client,
       network,
       shares: new Map(),
-      node: { name: "a", grpcAddress: "a:1", httpAddress: "a:2", shares: [] },
+      node: { name: "n1", grpcAddress: "a:1", httpAddress: "a:2", shares: [] },
       nextIncarnation: async () => ++incarnation,
       onRegistered: () => {},
     });

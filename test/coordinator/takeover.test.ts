@@ -114,7 +114,7 @@ class House {
 describe("takeover", () => {
   it("leaves nodes alone that send heartbeats, also across a change of leader", async () => {
     const house = await House.of(SEED);
-    for (const name of ["a", "b", "c"]) await house.fileNode(name);
+    for (const name of ["n1", "n2", "n3"]) await house.fileNode(name);
     await house.cluster.world.pass(3_000);
     const leader = await house.cluster.ready();
     house.kill(leader.raftId);
@@ -127,14 +127,14 @@ describe("takeover", () => {
 
   it("moves the sessions of a silent node to the others, one epoch up, within the lease and a little", async () => {
     const house = await House.of(SEED);
-    for (const name of ["a", "b", "c"]) await house.fileNode(name);
+    for (const name of ["n1", "n2", "n3"]) await house.fileNode(name);
     const sessions: v1.ISessionRecord[] = [];
-    for (let i = 1; i <= 8; i++) sessions.push(await house.session("a", i));
-    house.silence("a");
+    for (let i = 1; i <= 8; i++) sessions.push(await house.session("n1", i));
+    house.silence("n1");
     const at = house.cluster.world.clock.monotonicMs();
     await house.cluster.world.until(
       "a is down",
-      () => house.state().node("a")?.status === v1.NodeStatus.NODE_DOWN,
+      () => house.state().node("n1")?.status === v1.NodeStatus.NODE_DOWN,
     );
     const tookMs = house.cluster.world.clock.monotonicMs() - at;
     assert.ok(tookMs >= LEASE_MS - 200 && tookMs <= LEASE_MS + 100, `took ${tookMs} ms`);
@@ -144,9 +144,9 @@ describe("takeover", () => {
       assert.equal(Number(session?.epoch), Number(epoch) + 1);
       owners.add(session?.owner ?? "");
     }
-    assert.ok(!owners.has("a"));
+    assert.ok(!owners.has("n1"));
     const [record] = [...house.state().failovers()];
-    assert.equal(record?.from, "a");
+    assert.equal(record?.from, "n1");
     assert.equal(Number(record?.sessions), 8);
     const phases = (Number(record?.detectUs) + Number(record?.electUs) + Number(record?.fenceUs)) / 1_000;
     assert.ok(Math.abs(phases - tookMs) <= 200 + 40, `phases ${phases}, seen ${tookMs}`);
@@ -157,10 +157,10 @@ describe("takeover", () => {
     takeoverSlice.sessions = 1;
     try {
       const house = await House.of(SEED);
-      for (const name of ["a", "b", "c"]) await house.fileNode(name);
-      for (let i = 1; i <= 8; i++) await house.session("a", i);
-      const left = () => [...house.state().sessionsOf("a")].length;
-      house.silence("a");
+      for (const name of ["n1", "n2", "n3"]) await house.fileNode(name);
+      for (let i = 1; i <= 8; i++) await house.session("n1", i);
+      const left = () => [...house.state().sessionsOf("n1")].length;
+      house.silence("n1");
       await house.cluster.world.until("it has begun", () => left() < 8);
       assert.ok(left() > 0, "the first entry moved all of them");
       // Nothing but the state says what is left to do.
@@ -169,7 +169,7 @@ describe("takeover", () => {
       for (const session of house.state().sessions()) assert.equal(Number(session.epoch), 2);
       const [record] = [...house.state().failovers()];
       assert.equal(Number(record?.sessions), 8);
-      assert.equal(Number(house.state().node("a")?.takeoverId), 0);
+      assert.equal(Number(house.state().node("n1")?.takeoverId), 0);
     } finally {
       takeoverSlice.sessions = usual;
     }
@@ -195,49 +195,49 @@ describe("takeover", () => {
 
   it("tells a revoked incarnation that its lease is lost, and lets the next one in", async () => {
     const house = await House.of(SEED);
-    for (const name of ["a", "b"]) await house.fileNode(name);
-    house.silence("a");
+    for (const name of ["n1", "n2"]) await house.fileNode(name);
+    house.silence("n1");
     await house.cluster.world.until(
       "a is down",
-      () => house.state().node("a")?.status === v1.NodeStatus.NODE_DOWN,
+      () => house.state().node("n1")?.status === v1.NodeStatus.NODE_DOWN,
     );
     for (const coordinator of house.coordinators.values())
       assert.equal(
-        coordinator.heartbeat({ node: "a", incarnation: 1, sequence: 2, leaseMs: LEASE_MS }).error?.code,
+        coordinator.heartbeat({ node: "n1", incarnation: 1, sequence: 2, leaseMs: LEASE_MS }).error?.code,
         ErrorCode.LEASE_LOST,
       );
-    await house.fileNode("a", 2);
+    await house.fileNode("n1", 2);
     await house.cluster.world.pass(3_000);
-    assert.equal(house.state().node("a")?.status, v1.NodeStatus.NODE_UP);
-    assert.equal(Number(house.state().node("a")?.incarnation), 2);
+    assert.equal(house.state().node("n1")?.status, v1.NodeStatus.NODE_UP);
+    assert.equal(Number(house.state().node("n1")?.incarnation), 2);
   });
 
   it("does not need the coordinator that cannot hear a node to be silent: a minority declares nobody down", async () => {
     const house = await House.of(SEED);
-    await house.fileNode("a");
+    await house.fileNode("n1");
     const deaf = house.coordinators.get(house.cluster.follower().raftId) as Coordinator;
     const hears = deaf.heartbeat.bind(deaf);
     deaf.heartbeat = (request) => ({ ...hears({ ...request, node: "nobody" }), granted: false });
     await house.cluster.world.pass(5_000);
-    assert.equal(house.state().node("a")?.status, v1.NodeStatus.NODE_UP);
+    assert.equal(house.state().node("n1")?.status, v1.NodeStatus.NODE_UP);
   });
 
   it("moves everything at once when a node takes its leave", async () => {
     const house = await House.of(SEED);
-    for (const name of ["a", "b"]) await house.fileNode(name);
-    const session = await house.session("a", 1);
+    for (const name of ["n1", "n2"]) await house.fileNode(name);
+    const session = await house.session("n1", 1);
     const at = house.cluster.world.clock.monotonicMs();
-    house.silence("a");
-    const result = await house.execute({ nodeDown: { node: "a", incarnation: 1, cause: LEAVING } });
+    house.silence("n1");
+    const result = await house.execute({ nodeDown: { node: "n1", incarnation: 1, cause: LEAVING } });
     assert.equal(result.error, undefined);
-    assert.equal(house.state().session(Number(session.id))?.owner, "b");
+    assert.equal(house.state().session(Number(session.id))?.owner, "n2");
     assert.ok(house.cluster.world.clock.monotonicMs() - at < 50);
   });
 
   it("works at the tenth failover as at the first", async () => {
     const house = await House.of(SEED);
-    for (const name of ["a", "b"]) await house.fileNode(name);
-    await house.session("a", 1);
+    for (const name of ["n1", "n2"]) await house.fileNode(name);
+    await house.session("n1", 1);
     for (let round = 1; round <= 10; round++) {
       const owner = house.state().session(1)?.owner ?? [...house.state().sessions()][0]?.owner ?? "";
       const incarnation = Number(house.state().node(owner)?.incarnation);

@@ -74,7 +74,9 @@ describe("removing the leader of real processes under load", function () {
     const leader = await cluster.leader();
     assert.ok(left.includes(leader), `${leader} leads`);
 
-    // As it was told to be: what it serves waits for that.
+    // What it served is served by others, also while nobody stops it as they were told to.
+    await load.goesOn();
+    assert.ok(left.includes(session.owner), `${session.owner} serves`);
     assert.equal((await cluster.kill(gone, "SIGTERM")).code, 0);
     await load.goesOn();
 

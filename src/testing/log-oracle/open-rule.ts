@@ -26,10 +26,13 @@ export class OpenRule implements Rule {
     const { instance, path, share } = instanceOf(entry);
     const olds = instance === "" ? [] : sameInstance(entry, instance, share, path);
     return (applied) => {
-      for (const { handle, status, fileId } of grantsOf(entry, applied)) {
+      const grants = grantsOf(entry, applied);
+      for (const [at, { handle, status, fileId }] of grants.entries()) {
+        // Opens that waited for one thing are tried in the order in which they were parked; who waits may be away by then.
+        const later = new Set(grants.slice(at + 1).map((grant) => key(grant.handle.id)));
         for (const other of entry.view.handlesOfFile(handle.share ?? "", fileId))
           if (other.state === OPEN && other.fileId === fileId && key(other.id) !== key(handle.id))
-            beside(entry, handle, other);
+            beside(entry, handle, other, later.has(key(other.id)));
         leases(entry, handle, fileId, status === DONE);
       }
       if (
@@ -70,14 +73,14 @@ function newer(entry: Entry, old: v1.IHandleRecord): void {
   violated("application takeover", entry, `an instance that is not newer took ${old.share}:${old.path} over`);
 }
 
-function beside(entry: Entry, mine: v1.IHandleRecord, other: v1.IHandleRecord): void {
+function beside(entry: Entry, mine: v1.IHandleRecord, other: v1.IHandleRecord, isOtherLater: boolean): void {
   const [wanted, held] = [groups(mine.grantedAccess ?? 0), groups(other.grantedAccess ?? 0)];
   if (wanted === 0) return;
   const where = `${mine.share}:${mine.path}`;
   const conflict =
     held !== 0 && ((wanted & ~shared(other.shareMode)) | (held & ~shared(mine.shareMode))) !== 0;
   if (conflict) violated("share modes", entry, `${where}: two opens that exclude each other`);
-  if (other.connected || other.kind !== PERSISTENT) return;
+  if (isOtherLater || other.connected || other.kind !== PERSISTENT) return;
   const lease = other.leaseKey?.length ? leaseOf(entry, other) : undefined;
   const state = lease?.state ?? 0;
   const needs = (other.locks?.length ?? 0) > 0 ? 7 : 2;
