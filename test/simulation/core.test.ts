@@ -19,6 +19,8 @@ const REGRESSIONS_WITH_EXTRA_FAULTS: readonly (readonly [seed: number, found: st
   [4638, "a disk rotted while a removal was on its way: of two voters one was lost"],
   [7549, "the same as 1972, where one turn accepted the entry and what replaced it"],
   [7870, "the same as 1972, with a short tail"],
+  [107393, "a follower was blamed for a commit that its leader had made and died with, unseen"],
+  [111923, "the same, by a leader that was the only voter"],
   [
     89933,
     "without pre-votes a removed member's higher term kept the only possible leader from being elected",

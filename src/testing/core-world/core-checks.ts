@@ -50,6 +50,8 @@ export class CoreChecks {
   private readonly flow = new FlowControl();
   private readonly commitOf = new Map<number, number>();
   private readonly leadsTerm = new Map<number, number>();
+  /** What each member was told last of its leader's disk. */
+  private readonly told = new Map<number, Message>();
 
   constructor(
     private readonly sim: Simulation,
@@ -108,14 +110,22 @@ export class CoreChecks {
     }
   }
 
-  /** A follower that knows of a commit before its leader does. */
+  /**
+   * A follower that was told of its leader's disk and hands an entry out before its leader is seen to commit it: the disks
+   * of both hold it. Its own was asked already.
+   */
   private byTwo(node: CoreNode, entry: Entry): void {
+    const told = this.told.get(node.id);
     const status = node.member?.status();
-    if (status === undefined || status.role !== "follower" || entry.term !== status.term) return;
-    const leader = this.commitOf.get(status.leader) ?? 0;
-    if (this.leadsTerm.get(status.leader) !== status.term || leader >= entry.index) return;
+    if (told === undefined || status?.role !== "follower" || told.term !== status.term) return;
+    if (told.index < entry.index || (this.commitOf.get(told.from) ?? 0) >= entry.index) return;
     this.sim.tally.situation("committed by a follower before its leader");
-    this.durable.advanced(node.id, entry.index, entry.term, status.config, this.disk);
+    const disk = this.disk(told.from);
+    if (disk !== null && !disk.everHeld(entry.index, entry.term))
+      throw new Violation(
+        "committed on a durable quorum",
+        `member ${node.id} commits ${entry.term}/${entry.index}, which was never on the disk of its leader ${told.from}`,
+      );
   }
 
   applied(node: CoreNode, entry: Entry, state: RegisterState): void {
@@ -232,6 +242,9 @@ export class CoreChecks {
         return;
       case MessageKind.TimeoutNow:
         tally.situation("transfer target told to campaign");
+        return;
+      case MessageKind.Durable:
+        this.told.set(message.to, message);
         return;
       case MessageKind.ReadIndex:
         tally.situation("read forwarded to the leader");
