@@ -11,6 +11,7 @@ import { LockExclusion } from "../../src/testing/checkers/index.js";
 import { LogOracle } from "../../src/testing/log-oracle/index.js";
 import { Violation } from "../../src/testing/sim/simulation.js";
 import { v1 } from "../../src/wire/index.js";
+import { sameBytes } from "../../src/wire/same-bytes.js";
 import { ALL, type Client, guid, isParked, READ, RH, RWH, World, WRITE } from "../state/harness.js";
 
 const D = v1.Disposition;
@@ -278,6 +279,28 @@ describe("the log oracle", () => {
     assert.equal(open, 2, "the second was refused");
     setMutant("disconnectedUnprotected", true);
     assert.ok(found(run(true)) instanceof Violation);
+  });
+
+  // Cluster seed 100385: let in while its client was away, and closed by the next of those who waited.
+  it("share modes: who is let in and closed again by one entry stands in nobody's way", () => {
+    let holders: string[] = [];
+    const run = ({ world, a, b }: Scene) => {
+      const away = world.client("away", "n2");
+      world.opened(a, { guid: "g", leaseKey: "k", lease: RWH });
+      const shareMode = { read: true, write: true, delete: true };
+      assert.ok(isParked(world.open(away, { guid: "w", kind: v1.HandleKind.PLAIN, shareMode })));
+      assert.ok(isParked(world.open(b, { guid: "b", access: READ, shareMode: { read: true } })));
+      world.disconnect(away);
+      world.close(
+        a,
+        [...world.machine.handles()].find(({ createGuid }) => sameBytes(createGuid, guid("g"))) ?? {},
+      );
+      holders = [...world.machine.handles()]
+        .filter(({ state }) => state === v1.HandleState.HANDLE_OPEN)
+        .map(({ createGuid }) => Buffer.from(createGuid ?? []).toString("hex"));
+    };
+    assert.equal(found(run), null);
+    assert.deepEqual(holders, [Buffer.from(guid("b")).toString("hex")]);
   });
 
   // Cluster seed 8: the tombstone of such a handle goes with the session that resumed it, not with the one that opened it.

@@ -30,7 +30,11 @@ export class OpenRule implements Rule {
       for (const [at, { handle, status, fileId }] of grants.entries()) {
         // Opens that waited for one thing are tried in the order in which they were parked; who waits may be away by then.
         const later = new Set(grants.slice(at + 1).map((grant) => key(grant.handle.id)));
-        for (const other of entry.view.handlesOfFile(handle.share ?? "", fileId))
+        const there = [...entry.view.handlesOfFile(handle.share ?? "", fileId)];
+        // One without protection whose client is away is closed again by the next that conflicts with it.
+        const mine = there.find(({ id }) => key(id) === key(handle.id));
+        if (later.size > 0 && mine?.state !== handle.state) continue;
+        for (const other of there)
           if (other.state === OPEN && other.fileId === fileId && key(other.id) !== key(handle.id))
             beside(entry, handle, other, later.has(key(other.id)));
         leases(entry, handle, fileId, status === DONE);
