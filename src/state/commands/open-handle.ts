@@ -52,7 +52,8 @@ function resumeRepeated(tx: Tx, session: SessionRow, result: v1.ICommandResult):
     if (!handle.replayEligible) return result;
     resumeHandle(tx, session, handle, { keepReplayEligible: true });
   }
-  return { ...result, open: openResult(tx, handle, open.replayed ?? false) };
+  // What it says of the file is of now, and so must its revision be: news from between would take back the end of its tail.
+  return { ...result, revision: tx.revision, open: openResult(tx, handle, open.replayed ?? false) };
 }
 
 function open(tx: Tx, session: SessionRow, command: v1.IOpenHandle, digest: Id): v1.ICommandResult {

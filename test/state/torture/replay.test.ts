@@ -363,6 +363,21 @@ describe("reply cache (semantics B6)", () => {
     }
   });
 
+  // Cluster seed 100162: news of the file from between the two took back what the answer had said of its tail.
+  it("a repeated open that resumes says what holds at its own entry, and of which entry that is", () => {
+    const world = new World();
+    const a = world.client("a");
+    const command = world.openCommand(a, { guid: "g", request });
+    const first = world.perform(world.run(command));
+    assert.equal(first.error, undefined);
+    const handle = world.opened(world.client("b"), { guid: "h", path: "other" });
+    assert.ok(handle);
+    const again = world.run(command);
+    assert.equal(again.repeated, true);
+    assert.equal(again.open?.status, v1.OpenResult.Status.DONE);
+    assert.equal(again.revision, world.index);
+  });
+
   it("the same id with other arguments is refused and never executed", () => {
     const world = new World();
     const a = world.client("a");
