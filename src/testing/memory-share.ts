@@ -37,6 +37,8 @@ export class MemoryShare {
   readonly root: MemoryInode;
   private nextInode = 1;
   private journal: NameChange[] = [];
+  /** Writes of which a loss of power has left a part. */
+  tornWrites = 0;
 
   constructor(private readonly wallMs: () => number = () => 0) {
     this.root = this.newInode(true);
@@ -123,6 +125,7 @@ export class MemoryShare {
     for (const write of inode.unsynced) {
       const survivor = mayLose(write) ? maybeTorn(write, random) : write;
       if (survivor === null) continue;
+      if (survivor !== write) this.tornWrites++;
       survivors.push(survivor);
       data = applied(data, survivor);
     }

@@ -1,22 +1,32 @@
 import assert from "node:assert/strict";
 import { CallsEnd } from "../../src/testing/checkers/index.js";
-import { EditBoard, EditRound } from "../../src/testing/cluster-world/edit-board.js";
+import { EditBoard, type EditKind, EditRound } from "../../src/testing/cluster-world/edit-board.js";
 import type { FileInput, FileOutput } from "../../src/testing/linearizability/index.js";
 import { Prng } from "../../src/testing/sim/prng.js";
 import { Violation } from "../../src/testing/sim/simulation.js";
 
 type Step = readonly [client: number, input: FileInput, output: FileOutput, fromUs: number, toUs: number];
 
-/** A round in which each call ran from one time to another; they are begun in the order given. */
-async function round(steps: readonly Step[]): Promise<EditRound> {
-  const made = new EditRound("f", "append");
-  for (const [client, input, output, fromUs, toUs] of steps) {
+/**
+ * A round in which each call ran from one time to another; they are begun in the order given. A loss of power tears a write
+ * while those in `torn` are under way.
+ */
+async function round(
+  steps: readonly Step[],
+  torn: readonly Step[] = [],
+  kind: EditKind = "append",
+): Promise<EditRound> {
+  const made = new EditRound("f", kind);
+  for (const step of steps) {
+    const [client, input, output, fromUs, toUs] = step;
     const times = [fromUs, toUs];
+    const tornWrites = [0, torn.includes(step) ? 1 : 0];
     await made.recorded(
       client,
       input,
       () => times.shift() ?? 0,
       () => Promise.resolve(output),
+      () => tornWrites.shift() ?? 0,
     );
   }
   return made;
@@ -50,6 +60,25 @@ describe("edits of a small file", () => {
         { name: "Violation", message: /edits of a file/ },
         JSON.stringify(steps),
       );
+    }
+  });
+
+  it("may show a beginning of a write that a loss of power tore, to an append before it was answered", async () => {
+    const whole: Step = [2, { write: "w", length: 3, offset: 4 }, {}, 10, 50];
+    const behind = (offset: number): Step => [1, { append: "b", length: 2 }, { offset }, 20, 30];
+    const steps = [appended, whole, behind(6), found("aaaawwwb")];
+    assert.equal((await round(steps, [whole])).check(), "linearizable");
+    const answered: Step = [2, { write: "w", length: 3, offset: 4 }, {}, 10, 15];
+    const wrong: [Step[], Step[], EditKind][] = [
+      [steps, [], "append"],
+      [steps, [whole], "truncate"],
+      [[appended, whole, behind(6), found("aaaawwbb")], [whole], "append"],
+      [[appended, whole, behind(8), found("aaaawww\0bb")], [whole], "append"],
+      [[appended, answered, behind(6), found("aaaawwbb")], [answered], "append"],
+    ];
+    for (const [made, torn, kind] of wrong) {
+      const judged = await round(made, torn, kind);
+      assert.throws(() => judged.check(), { name: "Violation" }, JSON.stringify(made));
     }
   });
 

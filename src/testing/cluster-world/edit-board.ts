@@ -20,6 +20,8 @@ export type EditKind = "append" | "truncate" | "overwrite";
 interface Edit extends Operation<FileInput, FileOutput> {
   returnUs: number;
   output: FileOutput | null;
+  /** A part of it may have stood there before all of it did. */
+  torn: boolean;
 }
 
 /** A few clients change one file of its own at once; what stands there afterwards has to fit what they were answered. */
@@ -39,23 +41,30 @@ export class EditRound {
     return String.fromCharCode(this.letters++);
   }
 
-  /** Makes a call and notes its answer; one that throws may or may not have happened. */
+  /**
+   * Makes a call and notes its answer; one that throws may or may not have happened. `tornWrites`: how many writes losses of
+   * power have left in part so far. A write under way meanwhile may be one of them: nobody was answered for it.
+   */
   async recorded(
     client: number,
     input: FileInput,
     nowUs: () => number,
     call: () => Promise<FileOutput>,
+    tornWrites: () => number = () => 0,
   ): Promise<void> {
+    const tornBefore = tornWrites();
     const edit: Edit = {
       client,
       input,
       callUs: nowUs(),
       returnUs: Number.POSITIVE_INFINITY,
       output: null,
+      torn: false,
     };
     this.edits.push(edit);
     edit.output = await call();
     edit.returnUs = nowUs();
+    edit.torn = tornWrites() !== tornBefore;
     if ("write" in input) this.end = Math.max(this.end, input.offset + input.length);
     else if ("append" in input) this.end = (edit.output.offset ?? 0) + input.length;
     else if ("size" in input) this.end = input.size;
@@ -70,12 +79,36 @@ export class EditRound {
   check(): "linearizable" | "gave-up" {
     const { verdict, longest } = checkLinearizable(this.edits, smallFileModel, STEPS_MAX);
     if (verdict !== "not-linearizable") return verdict;
+    // Only an append tells where the file ended before all of a torn write stood there.
+    if (this.kind === "append")
+      for (const parts of tornParts(this.edits)) {
+        const torn = checkLinearizable([...this.edits, ...parts], smallFileModel, STEPS_MAX);
+        if (torn.verdict !== "not-linearizable") return torn.verdict;
+      }
     throw new Violation(
       "edits of a file",
       `${this.edits.length} calls on ${this.file}; at most ${longest.length} of them fit into one order` +
         explain(this.edits, longest, describe),
     );
   }
+}
+
+/**
+ * Each choice of beginnings that torn writes may have left: a write besides that is answered like the whole one, which was
+ * sent again.
+ */
+function tornParts(edits: readonly Edit[]): Edit[][] {
+  let choices: Edit[][] = [[]];
+  for (const edit of edits) {
+    const { input } = edit;
+    if (!edit.torn || !("write" in input)) continue;
+    const parts = Array.from({ length: input.length - 1 }, (_, n) => ({
+      ...edit,
+      input: { ...input, length: n + 1 },
+    }));
+    choices = choices.flatMap((chosen) => [chosen, ...parts.map((part) => [...chosen, part])]);
+  }
+  return choices.slice(1);
 }
 
 function describe({ client, input, callUs, returnUs, output }: Operation<FileInput, FileOutput>): string {

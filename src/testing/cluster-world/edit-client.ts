@@ -91,7 +91,14 @@ export class EditClient {
   }
 
   private recorded(round: EditRound, input: FileInput, call: () => Promise<FileOutput>): Promise<void> {
-    return round.recorded(this.id, input, () => this.world.sim.nowUs, call);
+    const { sim, share } = this.world;
+    return round.recorded(
+      this.id,
+      input,
+      () => sim.nowUs,
+      call,
+      () => share.tornWrites,
+    );
   }
 
   private async cut(round: EditRound, handle: Handle): Promise<void> {
