@@ -73,11 +73,11 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
       if (event.handle) leaseGranted(env.core, event.handle);
       break;
     case "handle-closed":
-      if (event.handle) locksFreed(env.core, event.handle);
+      if (event.handle) locksFreed(env.core, event.handle, event.revision ?? 0);
       break;
     case "handle-forced-closed":
     case "handle-expired":
-      if (event.handle) locksFreed(env.core, event.handle);
+      if (event.handle) locksFreed(env.core, event.handle, event.revision ?? 0);
       handleClosed(env, event);
       break;
     case "handle-renamed":
@@ -245,8 +245,8 @@ function handleRenamed(core: NodeCore, event: v1.IEvent): void {
   handle.record = { ...handle.record, path: record.path ?? "", changedRevision: record.changedRevision ?? 0 };
 }
 
-function locksFreed(core: NodeCore, record: v1.IHandleRecord): void {
-  core.files.find(record.share ?? "", record.fileId ?? "")?.dropLocksOf(idKey(record.id));
+function locksFreed(core: NodeCore, record: v1.IHandleRecord, revision: number): void {
+  core.files.find(record.share ?? "", record.fileId ?? "")?.dropLocksOf(idKey(record.id), revision);
 }
 
 function leaseBreak(env: EventsEnv, event: v1.IEvent): void {

@@ -15,7 +15,7 @@ interface RunningIo {
 /** What this node knows of a file that it has open: the locks of all handles anywhere, and its own I/O under way. */
 export class OpenFile {
   locks: RangeLock[] = [];
-  /** Revision of the latest lock table taken over: events and answers may overtake each other. */
+  /** Revision of the latest whole lock table taken over: events and answers may overtake each other. */
   locksRevision = 0;
   /** Handles here. */
   handles = 0;
@@ -30,6 +30,10 @@ export class OpenFile {
   readonly writers = new Set<OpenHandle>();
   /** How many of the grants were broken for writes under a lease key. */
   private readonly broken = new Map<string, number>();
+  /** What single handles held at revisions that the latest table does not cover: an older one may still be on its way. */
+  private readonly ownLocks = new Map<string, { readonly revision: number; readonly locks: RangeLock[] }>();
+  /** Announced at such revisions. */
+  private announced: { readonly revision: number; readonly lock: RangeLock }[] = [];
   private readonly running = new Set<RunningIo>();
   private waiters: (() => void)[] = [];
 
@@ -38,29 +42,42 @@ export class OpenFile {
     readonly fileId: string,
   ) {}
 
+  /** The whole table, as it was at this revision: it ends what was told before, and nothing that was told after. */
   setLocks(locks: readonly v1.IFileLock[], revision: number): void {
     if (revision < this.locksRevision) return;
     this.locksRevision = revision;
-    this.locks = locks.map((lock) => rangeLock(idKey(lock.handleId), lock));
+    for (const [handle, own] of this.ownLocks) if (own.revision < revision) this.ownLocks.delete(handle);
+    this.announced = this.announced.filter((later) => later.revision >= revision);
+    const table = locks.map((lock) => rangeLock(idKey(lock.handleId), lock));
+    this.locks = table.filter((lock) => !this.ownLocks.has(lock.handle));
+    for (const own of this.ownLocks.values()) this.locks.push(...own.locks);
+    this.locks.push(...this.announced.map((later) => later.lock));
   }
 
   /** The handle was closed. */
-  dropLocksOf(handle: string): void {
-    if (this.locks.length > 0) this.locks = this.locks.filter((lock) => lock.handle !== handle);
+  dropLocksOf(handle: string, revision: number): void {
+    this.setLocksOf(handle, [], revision);
   }
 
   /** Locks that are about to be granted elsewhere: in force until a later table says what became of them. */
   announce(ranges: readonly v1.IFileLock[], revision: number): void {
     if (revision < this.locksRevision) return;
-    this.locksRevision = revision;
-    this.locks = [...this.locks, ...ranges.map((lock) => rangeLock(idKey(lock.handleId), lock))];
+    const locks = ranges.map((lock) => rangeLock(idKey(lock.handleId), lock));
+    this.announced.push(...locks.map((lock) => ({ revision, lock })));
+    this.locks = [...this.locks, ...locks];
   }
 
   /** One handle's part of the table, from the answer to its own lock call. */
   setLocksOf(handle: string, locks: readonly v1.ILockRecord[], revision: number): void {
-    if (revision < this.locksRevision) return;
+    if (revision < Math.max(this.locksRevision, this.ownLocks.get(handle)?.revision ?? 0)) return;
+    const own = locks.map((lock) => rangeLock(handle, lock));
+    this.ownLocks.set(handle, { revision, locks: own });
+    this.announced = this.announced.filter(
+      (later) => later.lock.handle !== handle || later.revision > revision,
+    );
     const others = this.locks.filter((lock) => lock.handle !== handle);
-    this.locks = [...others, ...locks.map((lock) => rangeLock(handle, lock))];
+    const later = this.announced.map(({ lock }) => lock).filter((lock) => lock.handle === handle);
+    this.locks = [...others, ...own, ...later];
   }
 
   /** True when leases may stand against a write of a handle with this lease key. */

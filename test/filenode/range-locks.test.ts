@@ -74,4 +74,16 @@ describe("I/O and byte-range locks (semantics.md F2)", () => {
     file.setLocks([], 9);
     assert.equal(file.locks.length, 0);
   });
+
+  it("keeps what came after a table that comes late, and nothing for longer", () => {
+    const file = new OpenFile("s", "f");
+    const ranges = [{ handleId: new Uint8Array([1]), offset: 0, length: 5, exclusive: true }];
+    file.announce(ranges, 7);
+    file.setLocksOf("own", [{ offset: 10, length: 5, exclusive: true }], 6);
+    file.setLocksOf("own", [], 5);
+    file.setLocks([], 4);
+    assert.deepEqual(new Set(file.locks.map(({ offset }) => offset)), new Set([0, 10]));
+    file.setLocks([], 8);
+    assert.deepEqual(file.locks, []);
+  });
 });

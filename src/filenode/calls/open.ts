@@ -213,7 +213,7 @@ export async function closeCall(core: NodeCore, call: Call, request: v1.ICloseRe
     call.deadlineMs,
   );
   if (handle !== undefined) {
-    handle.openFile.dropLocksOf(handle.key);
+    handle.openFile.dropLocksOf(handle.key, result.revision ?? 0);
     dropHandle(core, handle);
   }
   const close = result.close ?? {};
