@@ -9,8 +9,8 @@ const AT_ONCE = 4;
 /**
  * The fence that needs nothing outside (option "copy-on-takeover"): each file that the former owner had open for writing
  * goes on as a copy, unless another session has it open too. Throws while nobody knows whether a copy is still to come:
- * until then the session stays closed, since a copy that takes the file's place later undoes what was written since. Not done when the former owner is up: then it gave the session
- * away itself, after it had finished what was running.
+ * until then the session stays closed, since a copy that takes the file's place later undoes what was written since. Not
+ * done when the former owner is up: then it gave the session away itself, after it had finished what was running.
  */
 export async function fenceTakenOver(core: NodeCore, session: OwnedSession): Promise<void> {
   if (core.options.fence !== "copy-on-takeover") return;

@@ -23,8 +23,8 @@ export interface HoldHost {
  * costs both sides a message, an answer and two wake-ups, half of all there are at one operation in flight.
  *
  * A peer that waits for it gets it at once: one whose own command is committed with it, unless it knows of that by the
- * leader's disk and its own, and one that is told in the same turn that a read may be answered. Losing a held message is no more than losing it on the way: heartbeats bring the
- * commit index too.
+ * leader's disk and its own, and one that is told in the same turn that a read may be answered. Losing a held message is
+ * no more than losing it on the way: heartbeats bring the commit index too.
  */
 export class CommitHold {
   private readonly held = new Map<RaftId, Held>();

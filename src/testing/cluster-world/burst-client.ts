@@ -1,4 +1,4 @@
-import { connectOver, type Handle, type Session } from "../../client/index.js";
+import type { Handle, Session } from "../../client/index.js";
 import { HoldfastError } from "../../wire/errors.js";
 import type { Prng } from "../sim/prng.js";
 import type { SimProcess } from "../sim/sim-process.js";
@@ -82,16 +82,11 @@ export class BurstClient {
   }
 
   private async open(): Promise<Handle> {
-    const session = await connectOver(
-      this.world.population.network(this.id, this.process),
-      this.process.runtime(),
-      {
-        nodes: this.prng.shuffle(this.world.addresses),
-        clientName: this.name,
-        deadlineMs: DEADLINE_MS,
-        witness: false,
-      },
-    );
+    const session = await this.world.population.connect(this.id, this.process, {
+      nodes: this.prng.shuffle(this.world.addresses),
+      clientName: this.name,
+      deadlineMs: DEADLINE_MS,
+    });
     this.session = session;
     return session.open(`demo:/burst-${this.id}`, { disposition: "open-if", access: "read-write" });
   }

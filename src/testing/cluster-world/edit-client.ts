@@ -1,4 +1,4 @@
-import { connectOver, type Handle, type Session } from "../../client/index.js";
+import type { Handle, Session } from "../../client/index.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { FileInput, FileOutput } from "../linearizability/index.js";
 import type { Prng } from "../sim/prng.js";
@@ -73,11 +73,9 @@ export class EditClient {
   }
 
   private async take(round: EditRound): Promise<Handle> {
-    this.session ??= await connectOver(
-      this.world.population.network(this.id, this.process),
-      this.process.runtime(),
-      { nodes: this.nodes, clientName: this.name, deadlineMs: DEADLINE_MS, witness: false },
-    );
+    const { population } = this.world;
+    const options = { nodes: this.nodes, clientName: this.name, deadlineMs: DEADLINE_MS };
+    this.session ??= await population.connect(this.id, this.process, options);
     return this.session.open(round.file, { disposition: "open-if", access: "read-write" });
   }
 

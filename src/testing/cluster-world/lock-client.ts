@@ -1,4 +1,4 @@
-import { connectOver, type Handle, type Session } from "../../client/index.js";
+import type { Handle, Session } from "../../client/index.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { Range } from "../checkers/lock-exclusion.js";
 import type { RangeLockInput } from "../linearizability/index.js";
@@ -55,16 +55,11 @@ export class LockClient extends RandomProgram {
   }
 
   protected async step(): Promise<void> {
-    this.session ??= await connectOver(
-      this.world.population.network(this.id, this.process),
-      this.process.runtime(),
-      {
-        nodes: this.prng.shuffle(this.world.addresses),
-        clientName: this.name,
-        deadlineMs: DEADLINE_MS,
-        witness: false,
-      },
-    );
+    this.session ??= await this.world.population.connect(this.id, this.process, {
+      nodes: this.prng.shuffle(this.world.addresses),
+      clientName: this.name,
+      deadlineMs: DEADLINE_MS,
+    });
     if (this.handle === null) {
       this.opens++;
       this.handle = await this.session.open(this.file, { disposition: "open-if", access: "read-write" });

@@ -1,4 +1,4 @@
-import { type AccessOption, connectOver, type Handle, type Session } from "../../client/index.js";
+import type { AccessOption, Handle, Session } from "../../client/index.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { type OpenMode, OpenRight } from "../linearizability/index.js";
@@ -83,12 +83,11 @@ export class OpenClient extends RandomProgram {
 
   private async connect(): Promise<Session> {
     const { population, addresses } = this.world;
-    const session = await connectOver(population.network(this.id, this.process), this.process.runtime(), {
+    const session = await population.connect(this.id, this.process, {
       nodes: this.prng.shuffle(addresses),
       clientName: this.name,
       deadlineMs: DEADLINE_MS,
       sessionTimeoutMs: this.timeoutMs,
-      witness: false,
     });
     session.on("moved", () => {
       if (this.session === session) for (const { holding } of this.held) holding.moved = true;

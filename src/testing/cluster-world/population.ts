@@ -1,3 +1,4 @@
+import { type ClientOptions, connectOver, type Session } from "../../client/index.js";
 import type { ClientNetwork } from "../../client/transport-api.js";
 import { setCrashHook } from "../../filenode/crash-points.js";
 import { CallsEnd } from "../checkers/index.js";
@@ -158,6 +159,15 @@ export class Population {
 
   network(id: number, process: SimProcess, principal = "tester"): ClientNetwork {
     return this.world.streams.clientNetwork(PLACE + id, process, principal);
+  }
+
+  /** A session of the client library, from a program's own place in the network. */
+  connect(
+    id: number,
+    process: SimProcess,
+    options: Pick<ClientOptions, "nodes" | "clientName" | "deadlineMs" | "sessionTimeoutMs">,
+  ): Promise<Session> {
+    return connectOver(this.network(id, process), process.runtime(), { ...options, witness: false });
   }
 
   private process(id: number): SimProcess {

@@ -16,8 +16,8 @@ function old(
 }
 
 /** Changes a file in the directory through such a handle. */
-function inside(world: World, client: Client, parentKey: string, kind: v1.EffectKind): void {
-  const effect = { kind, handleId: old(world, client, parentKey).id ?? null };
+function inside(world: World, client: Client, parentKey: string, kind: v1.EffectKind, targetPath = ""): void {
+  const effect = { kind, handleId: old(world, client, parentKey).id ?? null, targetPath };
   world.perform(world.ok({ beginEffect: { fence: world.fence(client), effect } }));
 }
 
@@ -53,40 +53,9 @@ describe("smb2.dirlease", () => {
     ],
     [
       "rename",
-      (world, client, parentKey) => {
-        const handle = world.opened(client, {
-          path: "dir/old",
-          access: ALL,
-          leaseKey: "kf",
-          lease: R,
-          parentKey,
-        });
-        const effect = {
-          kind: v1.EffectKind.EFFECT_RENAME,
-          handleId: handle.id ?? null,
-          targetPath: "dir/renamed",
-        };
-        world.perform(world.run({ beginEffect: { fence: world.fence(client), effect } }));
-      },
+      (world, client, parentKey) => inside(world, client, parentKey, E.EFFECT_RENAME, "dir/renamed"),
     ],
-    [
-      "hardlink",
-      (world, client, parentKey) => {
-        const handle = world.opened(client, {
-          path: "dir/old",
-          access: ALL,
-          leaseKey: "kf",
-          lease: R,
-          parentKey,
-        });
-        const effect = {
-          kind: v1.EffectKind.EFFECT_LINK,
-          handleId: handle.id ?? null,
-          targetPath: "dir/linked",
-        };
-        world.perform(world.run({ beginEffect: { fence: world.fence(client), effect } }));
-      },
-    ],
+    ["hardlink", (world, client, parentKey) => inside(world, client, parentKey, E.EFFECT_LINK, "dir/linked")],
     ["seteof", (world, client, parentKey) => inside(world, client, parentKey, E.EFFECT_TRUNCATE)],
     [
       "setdos, setctime and its like",
