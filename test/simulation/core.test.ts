@@ -30,7 +30,8 @@ const REGRESSIONS_WITH_EXTRA_FAULTS: readonly (readonly [seed: number, found: st
 const RANDOM_SEEDS = 20;
 
 describe("simulation of the consensus core", function () {
-  this.timeout(240_000);
+  // Only against one that never ends: what runs beside it may take all but its leavings of the processor.
+  this.timeout(900_000);
 
   const passes = (seed: number, found: string, withExtraFaults: boolean): void => {
     it(`seed ${seed}: ${found}`, () => {
