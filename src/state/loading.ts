@@ -1,9 +1,9 @@
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
 import { firstLookMs } from "./due.js";
-import { idOf } from "./ids.js";
+import { idOf, shortHex } from "./ids.js";
 import { Kind } from "./keys.js";
-import { invariant, type Row } from "./row.js";
+import type { Row } from "./row.js";
 import { FORMAT_VERSION, type Store } from "./store.js";
 import { HandleRow } from "./tables/handles.js";
 import { LeaseRow } from "./tables/leases.js";
@@ -49,7 +49,10 @@ export class Loader {
 
   constructor(readonly store: Store) {}
 
-  /** One record as it lies on disk. Throws UNSUPPORTED_VERSION for what a newer version wrote. */
+  /**
+   * One record as it lies on disk. Throws UNSUPPORTED_VERSION for what a newer version wrote, STORAGE_FAILED for what no
+   * version writes.
+   */
   take(record: Loaded): void {
     const kind = record.key[0] as Kind;
     const take = TAKERS[kind];
@@ -75,13 +78,13 @@ export class Loader {
     for (const record of this.#early) {
       const take = TAKERS[record.key[0] as Kind];
       const row = take(store, record.value);
-      invariant(row !== null, "a stored reply or a handle belongs to a session which is not there");
+      if (row === null) throw damaged("a stored reply or a handle belongs to a session which is not there");
       this.#adopt(row, record);
       yield;
     }
     for (const handle of this.#leased) {
       const lease = store.leases.of(handle);
-      invariant(lease !== undefined, "a handle has a lease that is not there");
+      if (lease === undefined) throw damaged("a handle has a lease that is not there");
       lease.handles.add(handle);
       yield;
     }
@@ -95,7 +98,7 @@ export class Loader {
   *#schedule(): Generator<void, void> {
     const { leases, sessions, keys, deadlines } = this.store;
     for (const lease of leases.byId.values()) {
-      invariant(lease.handles.size > 0, "a lease on disk has no handle");
+      if (lease.handles.size === 0) throw damaged("a lease on disk has no handle");
       deadlines.schedule(lease, firstLookMs(lease));
       yield;
     }
@@ -214,6 +217,9 @@ function loadHandle(store: Store, value: Uint8Array): Row | null {
     throw unsupported(`a handle of format version ${record.formatVersion}`);
   const session = store.sessions.byId.get(record.sessionId);
   if (session === undefined) return null;
+  const misfit = HandleRow.misfit(record);
+  if (misfit !== null)
+    throw damaged(`handle ${shortHex(idOf(record.id))} has ${misfit}, which does not exist`);
   const row = HandleRow.fromRecord(record, session);
   shareStrings(row, session);
   store.handles.add(row);
@@ -230,6 +236,11 @@ function loadLease(store: Store, value: Uint8Array): Row {
   const row = new LeaseRow(v1.LeaseRecord.decode(value));
   store.leases.add(row);
   return row;
+}
+
+/** Checksums let it through, and no version of this program writes it: the state cannot be served from, here or ever. */
+function damaged(what: string): HoldfastError {
+  return new HoldfastError(ErrorCode.STORAGE_FAILED, `the state on disk contradicts itself: ${what}`);
 }
 
 function unsupported(what: string): HoldfastError {

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { createStateMachine } from "../../src/state/index.js";
 import { Prng } from "../../src/runtime/index.js";
+import { ErrorCode, HoldfastError } from "../../src/wire/errors.js";
+import { v1 } from "../../src/wire/index.js";
 import { RWH, World } from "./harness.js";
 
 /** SEED replays the order. */
@@ -74,5 +76,28 @@ describe("loading a state", () => {
     const machine = createStateMachine();
     machine.load(recordsOf(filled()).filter(({ key }) => key[0] !== 0x21));
     assert.throws(() => machine.finishLoad(), /lease that is not there/);
+  });
+
+  it("refuses a handle with a value that no version writes, as damage and not as a bug of its own", () => {
+    for (const field of ["createAction", "kind", "state"] as const) {
+      const records = recordsOf(filled()).map(({ key, value }) => {
+        if (key[0] !== 0x20) return { key, value };
+        const handle = v1.HandleRecord.decode(value);
+        Object.assign(handle, { [field]: 17 });
+        return { key, value: v1.HandleRecord.encode(handle).finish() };
+      });
+      assert.throws(
+        () => {
+          const machine = createStateMachine();
+          machine.load(records);
+          machine.finishLoad();
+        },
+        (error: unknown) =>
+          error instanceof HoldfastError &&
+          error.code === ErrorCode.STORAGE_FAILED &&
+          error.message.includes(`${field} 17`),
+        field,
+      );
+    }
   });
 });

@@ -274,6 +274,15 @@ export class HandleRow extends SmallFields {
     return since === 0 ? 0 : since + this.timeoutMs;
   }
 
+  /** What of a record on disk no handle can be; null: nothing. A row would take it for a broken invariant of its own. */
+  static misfit(record: v1.IHandleRecord): string | null {
+    for (const field of ["state", "kind", "createAction"] as const) {
+      const value = record[field] ?? 0;
+      if (value < 0 || value >= SMALL[field][1]) return `${field} ${value}`;
+    }
+    return null;
+  }
+
   /** Fills a row from its record on disk. */
   static fromRecord(record: v1.IHandleRecord, session: SessionRow): HandleRow {
     const row = new HandleRow(idOf(record.id), session);
