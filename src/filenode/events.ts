@@ -224,6 +224,7 @@ function leaseGranted(core: NodeCore, record: v1.IHandleRecord): void {
   const file = core.files.find(record.share ?? "", record.fileId ?? "");
   if (file === undefined) return;
   file.leaseGrants += 1;
+  if (file.handles === 0) return;
   if (core.options.runtime.clock.monotonicMs() - file.lastWriteMs > RECENT_WRITE_MS) return;
   for (const session of core.sessions.values())
     for (const handle of session.handles.values()) {

@@ -12,7 +12,7 @@ interface RunningIo {
   readonly write: boolean;
 }
 
-/** What this node knows of a file that it has open: the locks of all handles anywhere, and its own I/O under way. */
+/** What this node knows of a file that it has or had open: the locks of all handles anywhere, and its own I/O under way. */
 export class OpenFile {
   locks: RangeLock[] = [];
   /** Revision of the latest whole lock table taken over: events and answers may overtake each other. */
@@ -90,6 +90,11 @@ export class OpenFile {
     this.broken.set(idKey(key), grants);
   }
 
+  /** Nobody has it open here, so nobody says any more which leases are granted: the next write asks. */
+  forgetLeases(): void {
+    this.broken.clear();
+  }
+
   /** A write begins. */
   noteWriter(handle: OpenHandle, nowMs: number): void {
     this.writers.add(handle);
@@ -135,27 +140,46 @@ export class OpenFile {
   }
 }
 
-/** The files that this node has open, by share and identity. */
+/**
+ * The files that this node has open, by share and identity, and those that it had open last. What was heard of a file must
+ * outlive its last handle here: the answer to another open of it may be on its way, older than the lock or the closed tail
+ * that this node has promised to keep.
+ */
 export class OpenFiles {
   private readonly files = new Map<string, OpenFile>();
+  /** Without handles, in the order in which they lost the last one. */
+  private readonly idle = new Set<OpenFile>();
+
+  constructor(private readonly idleMax = 1024) {}
 
   take(share: string, fileId: string): OpenFile {
-    const key = `${share}\0${fileId}`;
+    const key = keyOf(share, fileId);
     let file = this.files.get(key);
     if (file === undefined) {
       file = new OpenFile(share, fileId);
       this.files.set(key, file);
-    }
+    } else if (file.handles === 0) this.idle.delete(file);
     file.handles += 1;
     return file;
   }
 
   give(file: OpenFile): void {
     file.handles -= 1;
-    if (file.handles === 0) this.files.delete(`${file.share}\0${file.fileId}`);
+    if (file.handles > 0) return;
+    file.forgetLeases();
+    this.idle.add(file);
+    if (this.idle.size <= this.idleMax) return;
+    const [oldest] = this.idle;
+    if (oldest === undefined) return;
+    this.idle.delete(oldest);
+    this.files.delete(keyOf(oldest.share, oldest.fileId));
   }
 
   find(share: string, fileId: string): OpenFile | undefined {
-    return this.files.get(`${share}\0${fileId}`);
+    return this.files.get(keyOf(share, fileId));
   }
+}
+
+function keyOf(share: string, fileId: string): string {
+  return `${share}\0${fileId}`;
 }
