@@ -35,7 +35,7 @@ export { ResumeKeys, type KeyCallOptions, type KeyServer } from "./keys.js";
 export type { ClientOptions, ClientTls } from "./options.js";
 export type { Outcome } from "./outcomes.js";
 export { parsePath, type FilePath } from "./paths.js";
-export { Session, type OpenOptions } from "./session.js";
+export { Session, type InDirectory, type OpenOptions } from "./session.js";
 export type { ClientNetwork, ClientStream, StreamEvents } from "./transport-api.js";
 
 /**

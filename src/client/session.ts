@@ -36,6 +36,12 @@ export interface OpenOptions extends CallOptions {
   readonly closeMyOrphans?: boolean;
 }
 
+/** Of a call by path. */
+export interface InDirectory {
+  /** Key of this client's own lease of the directory: it stays, as the client knows of the change. */
+  readonly parentLeaseKey?: Uint8Array;
+}
+
 /**
  * A client's session with the cluster: files are opened in it, and it outlives the servers that hold it. Made by
  * `connect`.
@@ -138,14 +144,19 @@ export class Session {
   }
 
   /** Makes a directory. */
-  async mkdir(directory: string, options?: CallOptions): Promise<void> {
-    await this.#call({ makeDirectory: parsePath(directory) }, true, options);
+  async mkdir(directory: string, options: CallOptions & InDirectory = {}): Promise<void> {
+    const { parentLeaseKey = null } = options;
+    await this.#call({ makeDirectory: { ...parsePath(directory), parentLeaseKey } }, true, options);
   }
 
   /** Removes a file, or with `directory` an empty directory. */
-  async remove(file: string, options: CallOptions & { readonly directory?: boolean } = {}): Promise<void> {
+  async remove(
+    file: string,
+    options: CallOptions & InDirectory & { readonly directory?: boolean } = {},
+  ): Promise<void> {
+    const { parentLeaseKey = null } = options;
     await this.#call(
-      { remove: { ...parsePath(file), directory: options.directory === true } },
+      { remove: { ...parsePath(file), directory: options.directory === true, parentLeaseKey } },
       true,
       options,
     );

@@ -23,6 +23,8 @@ export interface EffectWish {
   readonly replace?: boolean;
   readonly directory?: boolean;
   readonly description?: Uint8Array;
+  /** Of a call by path: the client's lease of the directory, which does not end by it. */
+  readonly parentKey?: Uint8Array | null;
   /** Waited for between announcement and effect. */
   readonly beforePerform?: () => Promise<void>;
   /** What this node had applied before it looked at the names; zero: names do not matter. */
@@ -107,6 +109,7 @@ function effectRecord(call: Call, wish: EffectWish): v1.IEffectRecord {
     replace: wish.replace ?? false,
     directory: wish.directory ?? false,
     description: wish.description ?? null,
+    parentKey: wish.parentKey ?? null,
     begunRevision: wish.seenRevision ?? 0,
     requestDigest: requestDigest(wish),
   };

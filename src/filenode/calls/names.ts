@@ -121,7 +121,7 @@ interface Seen {
 async function byPath(
   core: NodeCore,
   call: Call,
-  request: { share?: string | null; path?: string | null },
+  request: { share?: string | null; path?: string | null; parentLeaseKey?: Uint8Array | null },
   wish: (seen: Seen) => Promise<EffectWish>,
 ): Promise<Reply> {
   core.admit(call.session);
@@ -130,6 +130,7 @@ async function byPath(
   const path = clientName(request.path ?? "").join("/");
   const reply = await effectCall(core, call, async (seenRevision) => ({
     ...(await wish({ vfs, share, path, stat: await vfs.stat(path) })),
+    parentKey: request.parentLeaseKey ?? null,
     seenRevision,
   }));
   core.admitReply(call.session);

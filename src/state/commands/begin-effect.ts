@@ -12,7 +12,14 @@ import { advanceSequence, markUsed } from "../mechanics/using.js";
 import type { HandleRow } from "../tables/handles.js";
 import { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
-import { bytesProblem, firstProblem, pathProblem, type Problem, shareProblem } from "../validate.js";
+import {
+  bytesProblem,
+  firstProblem,
+  optionalGuidProblem,
+  pathProblem,
+  type Problem,
+  shareProblem,
+} from "../validate.js";
 
 /** Announces an effect outside the state, so that whoever owns it after a crash knows what to look for (semantics.md C4). */
 export function beginEffect(tx: Tx, command: v1.IBeginEffect): v1.ICommandResult {
@@ -67,6 +74,7 @@ function effectProblem(
     shareProblem(tx.store.share(given.share ?? ""), given.share),
     pathProblem("path", given.path),
     pathProblem("target path", given.targetPath),
+    optionalGuidProblem("parent lease key", given.parentKey),
   );
 }
 

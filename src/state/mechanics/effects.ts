@@ -354,7 +354,7 @@ export function effectOf(
     requestDigest: bytesOf(digest),
     handedOver: 0,
     expiry: false,
-    parentKey: handle === null ? null : bytesOf(parentKeyOf(tx, handle)),
+    parentKey: handle === null ? (given.parentKey ?? null) : bytesOf(parentKeyOf(tx, handle)),
   };
   if (command.request) effect.request = { ...command.request };
   else delete effect.request;

@@ -61,7 +61,10 @@ export function closeSessionIdentity(command: v1.ICloseSession): Uint8Array {
 
 export function effectIdentity(command: v1.IBeginEffect): Uint8Array {
   const effect = command.effect ?? {};
+  // Of a handle it is its lease's; absent it takes no byte, as before there was one.
+  const named = !effect.handleId?.length && effect.parentKey?.length;
   return v1.EffectRecord.encode({
+    ...(named ? { parentKey: effect.parentKey } : {}),
     kind: effect.kind ?? 0,
     handleId: effect.handleId ?? NONE,
     share: effect.share ?? "",

@@ -31,6 +31,12 @@ const CHANGES: Readonly<
     await a.must({ write: { handle: reply.handle ?? null, append: true, data } }, { request: a.requestId() });
   },
   write: async (a, path, parentKey) => a.must(a.writeRequest(await old(a, path, parentKey), "more")),
+  "remove by path": (a, path, parentLeaseKey) =>
+    a.must({ remove: { share: "ca", path: `${path}/old`, parentLeaseKey } }),
+  "rename by path": (a, path, parentLeaseKey) =>
+    a.must({ rename: { share: "ca", path: `${path}/old`, targetPath: `${path}/renamed`, parentLeaseKey } }),
+  "mkdir by path": (a, path, parentLeaseKey) =>
+    a.must({ makeDirectory: { share: "ca", path: `${path}/made`, parentLeaseKey } }),
   unlink_same_initial_and_close: async (a, path, parentKey) =>
     a.close(await old(a, path, parentKey, { deleteOnClose: true })),
   unlink_same_set_and_close: async (a, path, parentKey) => {
