@@ -16,6 +16,13 @@ import { ALL, type Client, guid, isParked, READ, RH, RWH, World, WRITE } from ".
 
 const D = v1.Disposition;
 
+/** A directory that the second client has leased. */
+function leased({ world, b }: Scene, lease = RH): void {
+  world.file("dir", true);
+  world.file("dir/f");
+  world.opened(b, { path: "dir", directory: true, access: READ, leaseKey: "d", lease });
+}
+
 interface Scene {
   readonly world: World;
   readonly a: Client;
@@ -53,6 +60,34 @@ const SCENES: readonly (readonly [mutant: MutantName, checker: string, run: (sce
       world.reconnect(a, handle);
     },
   ],
+  [
+    "directoryLeaseKept",
+    "directory lease",
+    (scene) => {
+      leased(scene);
+      scene.world.open(scene.a, { path: "dir/new" });
+    },
+  ],
+  [
+    "directoryLeaseOfSizes",
+    "directory lease",
+    (scene) => {
+      const { world, a } = scene;
+      leased(scene);
+      const handleId = world.opened(a, { path: "dir/f" }).id ?? null;
+      const effect = { kind: v1.EffectKind.EFFECT_TRUNCATE, handleId };
+      world.perform(world.run({ beginEffect: { fence: world.fence(a), effect } }));
+    },
+  ],
+  [
+    "parentKeyIgnored",
+    "directory lease",
+    (scene) => {
+      leased(scene);
+      scene.world.open(scene.b, { path: "dir/new", leaseKey: "f", lease: RH, parentKey: "d" });
+    },
+  ],
+  ["directoryLeasedForWriting", "directory lease", (scene) => leased(scene, RWH)],
   [
     "replyNotStored",
     "exactly once",

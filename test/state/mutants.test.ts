@@ -24,6 +24,15 @@ function pair(): { world: World; a: Client; b: Client } {
   return { world, a: world.client("a"), b: world.client("b", "n3") };
 }
 
+/** The same, with a directory that the second client has leased. */
+function directory(lease = RH): { world: World; a: Client; b: Client } {
+  const scene = pair();
+  scene.world.file("dir", true);
+  scene.world.file("dir/f");
+  scene.world.opened(scene.b, { path: "dir", directory: true, access: READ, leaseKey: "d", lease });
+  return scene;
+}
+
 /** For each planted bug a program that holds without it and fails with it. A bug without one does not compile. */
 const SCENARIOS: Record<MutantName, () => void> = {
   epochUnchecked: () => {
@@ -152,6 +161,29 @@ const SCENARIOS: Record<MutantName, () => void> = {
     const { world, a, b } = pair();
     world.opened(a, { leaseKey: "k", lease: RWH });
     assert(isParked(world.open(b)));
+  },
+  directoryLeaseKept: () => {
+    const { world, a, b } = directory();
+    world.opened(a, { path: "dir/new" });
+    assert.equal(world.lease(b, "d")?.breaking, true);
+  },
+  directoryLeaseOfSizes: () => {
+    const { world, a, b } = directory();
+    const effect = {
+      kind: v1.EffectKind.EFFECT_TRUNCATE,
+      handleId: world.opened(a, { path: "dir/f" }).id ?? null,
+    };
+    world.perform(world.ok({ beginEffect: { fence: world.fence(a), effect } }));
+    assert.equal(world.lease(b, "d")?.breaking, true);
+  },
+  parentKeyIgnored: () => {
+    const { world, b } = directory();
+    world.opened(b, { path: "dir/new", leaseKey: "f", lease: RWH, parentKey: "d" });
+    assert.equal(world.lease(b, "d")?.breaking, false);
+  },
+  directoryLeasedForWriting: () => {
+    const { world, b } = directory(RWH);
+    assert.equal(world.lease(b, "d")?.state, RH);
   },
   leaseEpochStands: () => {
     const { world, a, b } = pair();

@@ -88,9 +88,11 @@ function breakAbsent(tx: Tx, lease: LeaseRow, rule: BreakRule): boolean {
  * (semantics.md F3, directory leases). Nobody waits for them.
  */
 function breakDirectory(tx: Tx, share: string, path: string, client: string, parentKey: string): void {
+  if (mutant.directoryLeaseKept) return;
   for (const lease of tx.store.leases.paths.at(share, parentOf(path)).toSorted(byLeaseId)) {
     if (!lease.r.directory) continue;
-    if (parentKey !== "" && lease.client === client && lease.key === parentKey) continue;
+    if (!mutant.parentKeyIgnored && parentKey !== "" && lease.client === client && lease.key === parentKey)
+      continue;
     breakOne(tx, lease, "directory-change");
   }
 }

@@ -1,5 +1,6 @@
 import { v1 } from "../../wire/index.js";
 import { EventKind } from "../events.js";
+import { mutant } from "../mutants.js";
 import type { HandleRow } from "../tables/handles.js";
 import { isBelow } from "../tables/path-index.js";
 import type { EffectRow } from "../tables/records.js";
@@ -100,7 +101,8 @@ function plainDone(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICo
 
 /** Size, attributes or times of a file that stays where it is. */
 function finishChange(tx: Tx, effect: EffectRow, outcome: v1.IFinishEffect): v1.ICommandResult {
-  noteChangedBy(tx, effect, handleOfEffect(tx, effect)?.path ?? effect.r.path);
+  if (!mutant.directoryLeaseOfSizes)
+    noteChangedBy(tx, effect, handleOfEffect(tx, effect)?.path ?? effect.r.path);
   return plainDone(tx, effect, outcome);
 }
 

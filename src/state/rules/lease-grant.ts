@@ -1,3 +1,4 @@
+import { mutant } from "../mutants.js";
 import { isLeaseState, LeaseBit, type LeaseState } from "./lease-state.js";
 
 /** What a lease request meets. */
@@ -51,7 +52,10 @@ const FALLBACKS: Record<LeaseState, readonly LeaseState[]> = {
 export function grantLease(situation: GrantSituation): LeaseState {
   const held = situation.held ?? 0;
   if (situation.breaking) return held;
-  const allowed = situation.asked & situation.mask & (situation.directory ? ~LeaseBit.write : 7);
+  const allowed =
+    situation.asked &
+    situation.mask &
+    (situation.directory && !mutant.directoryLeasedForWriting ? ~LeaseBit.write : 7);
   // H, W or HW without R are no states; what the share masks away leaves R or RH, which are.
   if (!isLeaseState(situation.asked) || !isLeaseState(allowed)) return held;
   for (const state of FALLBACKS[UPGRADES[held][allowed]]) {

@@ -5,6 +5,7 @@ import { Violation } from "../sim/simulation.js";
 import type { ClusterNode } from "./cluster-node.js";
 import type { ClusterSettings } from "./cluster-settings.js";
 import type { ClusterWorld } from "./cluster-world.js";
+import { directoryLeases } from "./directory-scene.js";
 import type { EditClient } from "./edit-client.js";
 import {
   appendNotSynced,
@@ -63,7 +64,8 @@ export class Scenes implements Stage {
     ];
     let order: typeof scenes = [];
     while (!this.stopped) {
-      if (order.length === 0) order = [...this.prng.shuffle(scenes)];
+      // Last, and with chance of its own: the others go as they went before it was there.
+      if (order.length === 0) order = [() => directoryLeases(this), ...this.prng.shuffle(scenes)];
       await this.allServe();
       await order.pop()?.();
     }

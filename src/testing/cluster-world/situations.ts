@@ -65,6 +65,8 @@ export const CLUSTER_SITUATION_SEEDS: readonly number[] = [
 export const SCENE_SITUATIONS: readonly string[] = [
   "scene: append whose sync failed was sent again",
   "scene: append landed after it was taken back",
+  "scene: directory lease ended",
+  "scene: directory lease ended, its holder away",
   "scene: handle taken up near its deadline: done",
   "scene: killed after its disk was full",
   "scene: newer application let in",

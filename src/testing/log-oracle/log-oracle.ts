@@ -1,6 +1,7 @@
 import type { Applied, ApplyContext, StateMachine } from "../../state/api.js";
 import type { v1 } from "../../wire/index.js";
 import { CreateRule } from "./create-rule.js";
+import { DirectoryRule } from "./directory-rule.js";
 import { ExpiryRule } from "./expiry-rule.js";
 import { FenceRule } from "./fence-rule.js";
 import { LeaseRule } from "./lease-rule.js";
@@ -93,6 +94,7 @@ export function allRules(): Rule[] {
     new LockRule(),
     new OpenRule(),
     new LeaseRule(),
+    new DirectoryRule(),
     new ExpiryRule(),
     new TakeoverRule(),
     new PrincipalRule(),
