@@ -39,7 +39,7 @@ export async function claimStorage(
 export async function openNodeStorage(
   config: NodeConfig,
   runtime: Runtime,
-  makeRoom: () => Promise<void>,
+  makeRoom: () => Promise<boolean>,
 ): Promise<NodeStorage> {
   const folder = join(config.data, "db");
   const raftId = config.member?.raftId ?? 0;

@@ -4,14 +4,14 @@ import type { Log, Meter, Scheduler, Timer } from "../runtime/api.js";
 export interface DiskSpace {
   /** Bytes that this process may still write. */
   freeBytes(): Promise<number>;
-  /** Makes sure that `bytes` are set aside; false when there is no room for them. */
+  /** Makes sure that `bytes` are set aside; false when there is no room for them: then as many stay so as were before. */
   reserve(bytes: number): Promise<boolean>;
-  /** Gives back what is set aside. */
-  release(): Promise<void>;
+  /** Gives back `bytes` of what is set aside, or all of it if that is less; answers how many. */
+  release(bytes: number): Promise<number>;
 }
 
 export interface DiskGuardOptions {
-  /** Set aside while there is room, given back when there is none: what closing, renewing and compacting live on. */
+  /** Set aside while there is room, given back in parts when there is none: what closing, renewing and compacting live on. */
   readonly reserveBytes: number;
   /** Below this much free space the disk counts as full. */
   readonly fullBytes: number;
@@ -30,13 +30,20 @@ export const defaultDiskGuardOptions: DiskGuardOptions = {
   fullIntervalMs: 250,
 };
 
+/**
+ * In how many parts the reserve is given back, one for each write that finds no space. Whoever uses up the disk takes
+ * what is given back meanwhile, too; all at once would be gone before the database is open again.
+ */
+const RESERVE_PARTS = 4;
+
 /** Called at each change: true when the disk has become full, false when it has recovered. */
 export type DiskFullListener = (full: boolean) => void;
 
 /**
  * Watches the free space and declares the disk full *before* a write fails: RocksDB does not go on after a failed
- * write, the database has to be opened anew. Where others fill the disk faster than it looks, `ranOut` tells it. While it is full the owner refuses what adds data and the reserve is given
- * back, so that closing, renewing and compacting still work; when space returns the reserve is set aside again and
+ * write, the database has to be opened anew. While it is full the owner refuses what adds data, so that what is left is
+ * for closing, renewing and compacting. When that is used up as well, or others fill the disk faster than it looks,
+ * `ranOut` tells it, and gives back a part of the reserve. When space returns the reserve is made whole again and
  * everything goes on without a human's help. The gap between the two thresholds keeps it from flapping.
  */
 export class DiskGuard {
@@ -97,20 +104,22 @@ export class DiskGuard {
   }
 
   /**
-   * A write has found no space, sooner than a look did: gives the reserve back and declares the disk full at once. Can
-   * be called again and again. Does not fail.
+   * A write has found no space: gives back a part of the reserve and declares the disk full at once. Can be called again
+   * and again. Does not fail; answers whether there was something to give back.
    */
-  async ranOut(): Promise<void> {
+  async ranOut(): Promise<boolean> {
     await this.#looking;
     this.#meter.count("disk_writes_without_space");
+    let releasedBytes = 0;
     try {
-      await this.#space.release();
+      releasedBytes = await this.#space.release(Math.ceil(this.#options.reserveBytes / RESERVE_PARTS));
       this.#freeBytes = await this.#space.freeBytes();
     } catch (error) {
       this.#log.warn({ error: String(error) }, "the reserve could not be given back");
     }
     if (!this.#full) this.#change(true);
     this.#arm();
+    return releasedBytes > 0;
   }
 
   async stop(): Promise<void> {
@@ -140,8 +149,6 @@ export class DiskGuard {
   async #whileRoom(): Promise<void> {
     const { fullBytes, reserveBytes } = this.#options;
     if (this.#freeBytes >= fullBytes && (await this.#space.reserve(reserveBytes))) return;
-    await this.#space.release();
-    this.#freeBytes = await this.#space.freeBytes();
     this.#change(true);
   }
 

@@ -33,8 +33,11 @@ export interface KvEngine {
 export interface EngineHost {
   /** Opens the same database anew; rejects when it ends before synced batch `acknowledged`, see `lostWrites`. */
   readonly reopen: (acknowledged: number) => Promise<KvEngine>;
-  /** Gives back what was set aside for a full disk. Without it the first write without space is the last. */
-  readonly makeRoom: (() => Promise<void>) | null;
+  /**
+   * Gives back a part of what was set aside for a full disk; answers whether there was any. Null: the first write without
+   * space is the last.
+   */
+  readonly makeRoom: (() => Promise<boolean>) | null;
   readonly scheduler: Scheduler;
   /** Told of every acknowledged synced batch. */
   readonly witness: { acknowledge(syncNumber: number): void; close(): void };
@@ -173,7 +176,7 @@ export class EngineStore implements KvStore {
   }
 
   /** Resolves once the database is open again, however long there is no room for that. */
-  async #openAnew(makeRoom: () => Promise<void>, why: Error): Promise<void> {
+  async #openAnew(makeRoom: () => Promise<unknown>, why: Error): Promise<void> {
     await this.#takeAway(why);
     for (;;) {
       if (this.#attempts++ > 0)

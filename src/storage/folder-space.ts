@@ -1,4 +1,4 @@
-import { open, rm, stat, statfs } from "node:fs/promises";
+import { open, rm, stat, statfs, truncate } from "node:fs/promises";
 import { join } from "node:path";
 import type { DiskSpace } from "./disk-guard.js";
 
@@ -14,24 +14,38 @@ export function folderSpace(folder: string): DiskSpace {
       return bavail * bsize;
     },
     async reserve(bytes) {
-      const size = await stat(file).then(
-        (found) => found.size,
-        () => 0,
-      );
-      return size >= bytes || fill(file, bytes);
+      const size = await sizeOf(file);
+      return size >= bytes || grow(file, size, bytes);
     },
-    release: () => rm(file, { force: true }),
+    async release(bytes) {
+      const size = await sizeOf(file);
+      const left = Math.max(0, size - bytes);
+      await cut(file, left);
+      return size - left;
+    },
   };
 }
 
-/** Written in full, because a file with holes sets nothing aside. Removed again when it does not fit. */
-async function fill(file: string, bytes: number): Promise<boolean> {
-  const handle = await open(file, "w");
+/** Zero for a file that is not there. */
+function sizeOf(file: string): Promise<number> {
+  return stat(file).then(
+    (found) => found.size,
+    () => 0,
+  );
+}
+
+function cut(file: string, bytes: number): Promise<void> {
+  return bytes === 0 ? rm(file, { force: true }) : truncate(file, bytes);
+}
+
+/** Written in full, because a file with holes sets nothing aside. As long as before when it does not fit. */
+async function grow(file: string, from: number, bytes: number): Promise<boolean> {
+  const handle = await open(file, "a");
   try {
     // Random bytes would cost time; a pattern other than zero keeps file systems that look for zeros from making holes.
     const block = Buffer.alloc(Math.min(BLOCK, bytes), 0x5a);
-    for (let at = 0; at < bytes; at += block.length)
-      await handle.write(block, 0, Math.min(block.length, bytes - at), at);
+    for (let at = from; at < bytes; )
+      at += (await handle.write(block, 0, Math.min(block.length, bytes - at))).bytesWritten;
     return true;
   } catch (error) {
     if (
@@ -39,7 +53,7 @@ async function fill(file: string, bytes: number): Promise<boolean> {
       (error as NodeJS.ErrnoException).code !== "EDQUOT"
     )
       throw error;
-    await rm(file, { force: true });
+    await cut(file, from);
     return false;
   } finally {
     await handle.close();

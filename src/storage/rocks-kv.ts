@@ -3,7 +3,7 @@ import type { KvOpener, KvStore, WriteOp } from "../runtime/api.js";
 import { realScheduler } from "../runtime/scheduler.js";
 import { asBuffer, writeU64 } from "./bytes.js";
 import { type EngineIterator, EngineStore, type KvEngine } from "./engine-store.js";
-import { openError, refuseHeadless } from "./rocks-errors.js";
+import { isOutOfSpace, openError, refuseHeadless } from "./rocks-errors.js";
 import { RocksKvIterator } from "./rocks-iterator.js";
 import {
   closeDatabase,
@@ -35,13 +35,24 @@ export async function openRocks(folder: string, options: RocksOptions = {}): Pro
   refuseHeadless(folder);
   const reopen = (acknowledged: number): Promise<RocksEngine> =>
     RocksEngine.open(folder, options, acknowledged);
-  const engine = await reopen(SyncWitness.read(folder));
+  const engine = await firstOpening(() => reopen(SyncWitness.read(folder)), options);
   return new EngineStore(engine, {
     reopen,
     makeRoom: options.makeRoom ?? null,
     scheduler: realScheduler,
     witness: new SyncWitness(folder, realScheduler),
   });
+}
+
+/** Opening writes what the log holds into a table: on a full disk it lives on the reserve, and ends with it. */
+async function firstOpening(open: () => Promise<RocksEngine>, options: RocksOptions): Promise<RocksEngine> {
+  for (;;) {
+    try {
+      return await open();
+    } catch (error) {
+      if (!isOutOfSpace(error as Error) || !(await options.makeRoom?.())) throw error;
+    }
+  }
 }
 
 /** RocksDB below an `EngineStore`. */

@@ -8,10 +8,11 @@ export interface RocksOptions {
   readonly writeBufferBytes?: number;
   readonly cacheBytes?: number;
   /**
-   * Called when a write found no space: gives back what was set aside for that. The database is then opened anew and the
-   * write repeated, for as long as it takes. Without it the first such write is the last, as with any other error.
+   * Called when a write found no space: gives back a part of what was set aside for that and answers whether there was
+   * any. The database is then opened anew and the write repeated, for as long as it takes. Without it the first such
+   * write is the last, as with any other error. A first opening without space is repeated while something is given back.
    */
-  readonly makeRoom?: () => Promise<void>;
+  readonly makeRoom?: () => Promise<boolean>;
 }
 
 /** Size of the table in memory; the log file that protects it ends with it. */

@@ -20,9 +20,11 @@ function bench(freeBytes: number) {
       disk.reserved = bytes;
       return true;
     },
-    release: async () => {
-      disk.freeBytes += disk.reserved;
-      disk.reserved = 0;
+    release: async (bytes) => {
+      const given = Math.min(bytes, disk.reserved);
+      disk.freeBytes += given;
+      disk.reserved -= given;
+      return given;
     },
   };
   const delays: number[] = [];
@@ -52,7 +54,7 @@ describe("DiskGuard", () => {
     assert.deepEqual(changes, []);
   });
 
-  it("declares the disk full below the threshold and gives the reserve back; not at it", async () => {
+  it("declares the disk full below the threshold, not at it, and keeps the reserve for writes that find no space", async () => {
     const { disk, guard, changes, delays } = bench(1000);
     await guard.start();
     disk.freeBytes = 100;
@@ -61,7 +63,11 @@ describe("DiskGuard", () => {
     disk.freeBytes = 99;
     await guard.look();
     assert.equal(guard.full, true);
-    assert.deepEqual([disk.reserved, disk.freeBytes], [0, 149], "the reserve is there to be used");
+    assert.deepEqual(
+      [disk.reserved, disk.freeBytes],
+      [50, 99],
+      "whoever fills the disk would take what is given back now",
+    );
     assert.deepEqual(changes, [true]);
     assert.deepEqual(delays, [1000, 1000, 250], "looks more often while it is full");
   });
@@ -71,6 +77,7 @@ describe("DiskGuard", () => {
     await guard.start();
     disk.freeBytes = 0;
     await guard.look();
+    while (await guard.ranOut());
     for (const freeBytes of [100, 150, 249]) {
       disk.freeBytes = freeBytes;
       await guard.look();
@@ -97,12 +104,24 @@ describe("DiskGuard", () => {
   it("takes a failed write's word for it, whatever the free space was, and recovers as usual", async () => {
     const { disk, guard, changes } = bench(1000);
     await guard.start();
-    await guard.ranOut();
-    await guard.ranOut();
-    assert.deepEqual([guard.full, disk.reserved], [true, 0]);
+    assert.equal(await guard.ranOut(), true);
+    assert.deepEqual([guard.full, disk.reserved], [true, 37]);
     await guard.look();
     assert.deepEqual(changes, [true, false]);
     assert.equal(disk.reserved, 50);
+  });
+
+  it("gives the reserve back in parts, so that whoever fills the disk does not take all of it at once", async () => {
+    const { disk, guard } = bench(1000);
+    await guard.start();
+    const given: number[] = [];
+    disk.freeBytes = 0;
+    while (await guard.ranOut()) {
+      given.push(disk.freeBytes);
+      disk.freeBytes = 0;
+    }
+    assert.deepEqual(given, [13, 13, 13, 11]);
+    assert.equal(disk.reserved, 0);
   });
 
   it("refuses thresholds without a gap", () => {
@@ -132,8 +151,12 @@ describe("folderSpace", () => {
       writeFileSync(file, "short");
       assert.equal(await space.reserve(3_000_000), true);
       assert.equal(statSync(file).size, 3_000_000);
-      await space.release();
-      await space.release();
+      assert.equal(await space.release(1_000_000), 1_000_000);
+      assert.equal(statSync(file).size, 2_000_000);
+      assert.equal(await space.reserve(3_000_000), true);
+      assert.deepEqual([statSync(file).size, statSync(file).blocks * 512 >= 3_000_000], [3_000_000, true]);
+      assert.equal(await space.release(4_000_000), 3_000_000);
+      assert.equal(await space.release(1), 0);
       assert.deepEqual(readdirSync(folder), []);
     } finally {
       rmSync(folder, { recursive: true });

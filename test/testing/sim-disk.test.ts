@@ -147,7 +147,7 @@ describe("a simulated disk that becomes full at once", () => {
   function world(seed: number, makeRoom: ((disk: SimDisk) => void) | null) {
     const sim = new Simulation(seed);
     const disk = new SimDisk(sim, sim.seeds.stream("disk"));
-    const room = makeRoom === null ? null : () => Promise.resolve(makeRoom(disk));
+    const room = makeRoom === null ? null : () => Promise.resolve(makeRoom(disk)).then(() => true);
     return { sim, disk, store: disk.store({ makeRoom: room }) };
   }
 

@@ -34,7 +34,7 @@ export interface SimOpener {
   readonly bind: (run: () => void) => () => void;
   readonly scheduler: Scheduler;
   /** What the store does about a write without space; null: it ends with it. */
-  readonly makeRoom: (() => Promise<void>) | null;
+  readonly makeRoom: (() => Promise<boolean>) | null;
 }
 
 /** Batches that are kept apart from the tables: what can happen to the end of a write-ahead log happens to these. */

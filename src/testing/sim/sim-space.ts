@@ -36,9 +36,10 @@ export class SimSpace implements DiskSpace {
     return Promise.resolve(true);
   }
 
-  release(): Promise<void> {
-    this.free += this.reserved;
-    this.reserved = 0;
-    return Promise.resolve();
+  release(bytes: number): Promise<number> {
+    const given = Math.min(bytes, this.reserved);
+    this.free += given;
+    this.reserved -= given;
+    return Promise.resolve(given);
   }
 }
