@@ -37,8 +37,8 @@ export const optionsSchema = z.strictObject({
   logBufferBytesMax: int(4 * 1024 * 1024, 4096, 256 * 1024 * 1024),
   /** With less free space on the node's disk only what frees space is accepted. */
   diskLowBytes: int(64 * 1024 * 1024, 0, 1024 * 1024 * 1024 * 1024),
-  /** Set aside in the data folder while there is room, given back while there is none. */
-  diskReserveBytes: int(16 * 1024 * 1024, 0, 1024 * 1024 * 1024 * 1024),
+  /** Set aside in the data folder while there is room, given back in parts when a write finds none. More than a write buffer. */
+  diskReserveBytes: int(24 * 1024 * 1024, 0, 1024 * 1024 * 1024 * 1024),
   /** Above this 99th percentile of event-loop delay the node reports itself degraded. */
   loopDelayDegradedMs: int(250, 1, 60_000),
 });

@@ -23,7 +23,7 @@ export interface DiskGuardOptions {
 }
 
 export const defaultDiskGuardOptions: DiskGuardOptions = {
-  reserveBytes: 16 * 1024 * 1024,
+  reserveBytes: 24 * 1024 * 1024,
   fullBytes: 64 * 1024 * 1024,
   recoveredBytes: 128 * 1024 * 1024,
   intervalMs: 250,

@@ -6,6 +6,8 @@ import { isOutOfSpace } from "./rocks-errors.js";
 
 /** Between two attempts to go on after the disk was full: the time in which somebody may have made room. */
 const ROOM_RETRY_MS = 250;
+/** A database that is not closed by then will never be: the node ends, and is itself again at its next start. */
+const CLOSE_MAX_MS = 10_000;
 /** Lowest key a caller may use; those below belong to the engine. */
 const FIRST_KEY = Buffer.from([1]);
 
@@ -70,8 +72,6 @@ export class EngineStore implements KvStore {
   /** Number of the synced batch written last, and of the one acknowledged last. */
   #synced: number;
   #acknowledged: number;
-  /** Attempts to go on since the last write that succeeded. */
-  #attempts = 0;
   #failure: Error | null = null;
   /** Why the database cannot be read now; null when it can. */
   #away: Error | null = null;
@@ -122,7 +122,13 @@ export class EngineStore implements KvStore {
   async #takeAway(away: Error): Promise<void> {
     this.#away = away;
     for (const iterator of [...this.#iterators]) await iterator.abort(away);
-    await this.#engine.close();
+    await new Promise<void>((resolve, reject) => {
+      const giveUp = this.#host.scheduler.after(CLOSE_MAX_MS, () => reject(neverClosed(away)));
+      this.#engine
+        .close()
+        .then(resolve, reject)
+        .finally(() => giveUp.cancel());
+    });
   }
 
   #mustBeOpen(): void {
@@ -151,7 +157,6 @@ export class EngineStore implements KvStore {
     const syncNumber = job.sync ? ++this.#synced : 0;
     this.#engine.write(job.ops, syncNumber, (error) => {
       if (error) return this.#failed(job, error);
-      this.#attempts = 0;
       if (job.sync) {
         this.#acknowledged = this.#synced;
         this.#host.witness.acknowledge(this.#synced);
@@ -175,12 +180,14 @@ export class EngineStore implements KvStore {
     );
   }
 
-  /** Resolves once the database is open again, however long there is no room for that. */
+  /**
+   * Resolves once the database is open again, however long there is no room for that. Not at once: RocksDB tries to mend
+   * itself first, in a thread of its own, and a database that is closed while it does so may never be done with closing.
+   */
   async #openAnew(makeRoom: () => Promise<unknown>, why: Error): Promise<void> {
-    await this.#takeAway(why);
     for (;;) {
-      if (this.#attempts++ > 0)
-        await new Promise<void>((resolve) => this.#host.scheduler.after(ROOM_RETRY_MS, resolve));
+      await new Promise<void>((resolve) => this.#host.scheduler.after(ROOM_RETRY_MS, resolve));
+      if (this.#away === null) await this.#takeAway(why);
       if (this.#closed) throw why;
       await makeRoom();
       try {
@@ -214,6 +221,14 @@ export class EngineStore implements KvStore {
         return new RangeError("keys that are empty or begin with 0 belong to the store");
     return null;
   }
+}
+
+function neverClosed(cause: Error): Error {
+  return storageFailed(
+    `the database of the data folder could not be closed within ${CLOSE_MAX_MS} ms`,
+    "start the node again; it goes on where it was",
+    cause,
+  );
 }
 
 function writeError(error: Error): Error {

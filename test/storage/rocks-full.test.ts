@@ -111,4 +111,47 @@ describe("a disk that becomes full at once, on a small file system", function ()
     await disk.unfill();
     await store.close();
   });
+
+  describe("with a reserve and somebody who takes whatever is free", () => {
+    beforeEach(async () => {
+      guard = new DiskGuard(
+        folderSpace(disk.mountPoint),
+        { scheduler: realScheduler, log: memoryLog(), meter: memoryMeter() },
+        { reserveBytes: RESERVE_BYTES, fullBytes: MIB, recoveredBytes: 2 * MIB, intervalMs: 3_600_000 },
+      );
+      await guard.start();
+      written.length = 0;
+    });
+    afterEach(async () => {
+      await disk.unfill();
+      await store.close();
+    });
+
+    it("goes on while a part of it is left", async () => {
+      let parts = 0;
+      const makeRoom = async (): Promise<boolean> => {
+        const given = await guard.ranOut();
+        if (++parts <= 2) await disk.fill(0);
+        return given;
+      };
+      store = await openRocks(join(disk.mountPoint, "db3"), { writeBufferBytes: MIB, makeRoom });
+      await write(20);
+      await disk.fill(0);
+      await write(40);
+      assert.ok(parts > 2, `${parts} parts were given back`);
+      await holdsAll();
+    });
+
+    it("opens its database on it", async () => {
+      const options = { makeRoom: () => guard.ranOut() };
+      store = await openRocks(join(disk.mountPoint, "db4"), options);
+      await write(60);
+      await store.close();
+      await disk.fill(0);
+      await assert.rejects(openRocks(join(disk.mountPoint, "db4")), /no space left/);
+      store = await openRocks(join(disk.mountPoint, "db4"), options);
+      await holdsAll();
+      assert.equal(guard.full, true);
+    });
+  });
 });
