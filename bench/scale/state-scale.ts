@@ -1,4 +1,5 @@
 import type { v1 } from "../../src/wire/index.js";
+import { limits } from "../../src/wire/limits.js";
 import { fill, type ScaleOptions } from "./state.js";
 import type { Note } from "./live.js";
 
@@ -24,7 +25,9 @@ export function stateScale(options: ScaleOptions, note: Note): void {
   note("bytes a handle on disk", bytes / handles, "B");
   note("memory a handle", (heapBytes() - before) / handles, "B", 1024);
 
-  let command: v1.ICommand | undefined = { nodeDown: { node: "n1", incarnation: 1, cause: "bench" } };
+  let command: v1.ICommand | undefined = {
+    nodeDown: { node: "n1", incarnation: 1, cause: "bench", sessionsMax: limits.takeoverSessionsWanted },
+  };
   const each: { readonly applyMs: number; readonly encodeMs: number; readonly records: number }[] = [];
   while (command !== undefined) {
     const began = performance.now();

@@ -2,6 +2,7 @@ import type { ConfState } from "../raft/index.js";
 import type { Clock, Log } from "../runtime/api.js";
 import type { StateView } from "../state/index.js";
 import { v1 } from "../wire/index.js";
+import { limits } from "../wire/limits.js";
 import type { CoordinatorConfig } from "./config.js";
 
 /** Asks the world outside to confirm that a node can do no more harm; resolves with what it did. */
@@ -140,6 +141,7 @@ export class FailureDetector {
       ...phases,
       wallTime: new Date(this.host.clock.wallMs()).toISOString(),
       fenceConfirmed: suspect.confirmed,
+      sessionsMax: limits.takeoverSessionsWanted,
     };
     this.host.log.warn({ node, incarnation: suspect.incarnation, ...phases }, "node declared down");
     const result = await this.host.propose({ nodeDown });

@@ -61,7 +61,7 @@ export function nodeState(sources: StateSources): v1.INodeState {
           ? "not-ready"
           : "degraded",
     uptimeMs: Math.round(process.uptime() * 1_000),
-    sessionsOwned: count(replica.state.sessionsOf(config.name)),
+    sessionsOwned: replica.state.sessionCountOf(config.name),
     // A lease that was never held ended at minus infinity, which no wire carries.
     leaseLeftMs: Number.isFinite(lease) ? Math.round(lease ?? 0) : 0,
     lastElectionCause: status.lastElectionCause,
@@ -94,11 +94,4 @@ export function memberName(replica: Replica, raftId: number): string {
   for (const member of replica.state.members())
     if (member.raftId === raftId) return member.name ?? String(raftId);
   return String(raftId);
-}
-
-/** How many an iterable yields. */
-export function count(items: Iterable<unknown>): number {
-  let n = 0;
-  for (const _ of items) n += 1;
-  return n;
 }

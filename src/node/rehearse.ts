@@ -1,5 +1,6 @@
 import { createStateMachine, type StateMachine } from "../state/index.js";
 import type { v1 } from "../wire/index.js";
+import { limits } from "../wire/limits.js";
 
 const SESSIONS = 2_000;
 const ROUNDS = 4;
@@ -52,10 +53,11 @@ class Rehearsal {
   /** The node dies, its sessions move, it comes back. */
   takeover(node: string): void {
     const incarnation = this.incarnations.get(node) ?? 0;
-    this.apply({ nodeDown: { node, incarnation, cause: "rehearsal" } });
+    const sessionsMax = limits.takeoverSessionsWanted;
+    this.apply({ nodeDown: { node, incarnation, cause: "rehearsal", sessionsMax } });
     this.machine.takeDirty();
     while (this.machine.nextDueMs() === 0) {
-      this.apply({ continueTakeover: { node, incarnation } });
+      this.apply({ continueTakeover: { node, incarnation, sessionsMax } });
       this.machine.takeDirty();
     }
     this.register(node);

@@ -18,6 +18,7 @@ import { PosixVfs } from "../filenode/vfs/posix-vfs.js";
 import type { Replica } from "../replica/api.js";
 import type { Runtime } from "../runtime/index.js";
 import { HoldfastError } from "../wire/errors.js";
+import { limits } from "../wire/limits.js";
 import { services } from "../wire/services.js";
 import type { NodeConfig } from "./config.js";
 import { channelCredentials } from "./credentials.js";
@@ -186,7 +187,8 @@ async function startFileNode(
       const quiet = await fileNode.stop();
       // From here on nothing is served and nothing is in the kernel, so the sessions may go at once instead of after the
       // lease. Where something still is, a new owner would take it back and then see it land: the lease has to run out.
-      const leave = { node: config.name, incarnation: lease.incarnation, cause: LEAVING };
+      const sessionsMax = limits.takeoverSessionsWanted;
+      const leave = { node: config.name, incarnation: lease.incarnation, cause: LEAVING, sessionsMax };
       lease.stop();
       if (quiet) {
         const left = await coordinator.execute(

@@ -1,7 +1,6 @@
 import type { PromMeter } from "../runtime/index.js";
 import type { Replica } from "../replica/api.js";
 import { FAILOVER_METRICS_HELP, failoverGauges } from "./failover-metrics.js";
-import { count } from "./node-state.js";
 import type { LoopDelay } from "./loop-delay.js";
 
 /** What the gauges are read from at each scrape. */
@@ -57,7 +56,7 @@ export function metricsText(sources: TelemetrySources): () => Promise<string> {
       handles: counts.handles,
       resume_keys: counts.keys,
       locks: counts.locks,
-      sessions_owned: count(replica.state.sessionsOf(sources.name)),
+      sessions_owned: replica.state.sessionCountOf(sources.name),
       event_loop_delay_p99_ms: loopDelay.percentileMs(99),
       event_loop_delay_max_ms: loopDelay.percentileMs(100),
       log_lines_dropped: sources.logLinesDropped(),

@@ -51,6 +51,8 @@ export interface StateView {
   session(id: number): v1.ISessionRecord | undefined;
   sessions(): Iterable<v1.ISessionRecord>;
   sessionsOf(node: string): Iterable<v1.ISessionRecord>;
+  /** How many `sessionsOf` gives, without looking at each. */
+  sessionCountOf(node: string): number;
   handle(id: Uint8Array): v1.IHandleRecord | undefined;
   handles(): Iterable<v1.IHandleRecord>;
   handlesOfSession(id: number): Iterable<v1.IHandleRecord>;

@@ -89,7 +89,7 @@ export class Loader {
       yield;
     }
     for (const session of this.#withClosed) {
-      buryTombstones(session);
+      buryTombstones(store, session);
       yield;
     }
     yield* this.#schedule();
@@ -120,10 +120,10 @@ export class Loader {
   }
 }
 
-function buryTombstones(session: SessionRow): void {
+function buryTombstones(store: Store, session: SessionRow): void {
   const closed = [...session.handles].filter((handle) => handle.state === v1.HandleState.HANDLE_CLOSED);
   closed.sort((a, b) => (a.extras?.closedNumber ?? 0) - (b.extras?.closedNumber ?? 0));
-  for (const handle of closed) session.tombstones.add(handle);
+  for (const handle of closed) store.handles.bury(handle);
 }
 
 /** Null: what the record refers to is not there yet. */

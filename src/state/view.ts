@@ -36,6 +36,10 @@ export class View implements StateView {
     for (const row of this.store.sessions.ofOwner(node)) yield row.r;
   }
 
+  sessionCountOf(node: string): number {
+    return this.store.sessions.ofOwner(node).size;
+  }
+
   handle(id: Uint8Array): v1.IHandleRecord | undefined {
     return this.store.handles.byId.get(idOf(id))?.toRecord();
   }
@@ -101,11 +105,9 @@ export class View implements StateView {
     readonly locks: number;
   } {
     const { sessions, handles, keys } = this.store;
-    let closed = 0;
-    for (const session of sessions.byId.values()) closed += session.tombstones.size;
     return {
       sessions: sessions.byId.size,
-      handles: handles.byId.size - closed,
+      handles: handles.byId.size - handles.closedCount,
       keys: keys.byName.size,
       locks: handles.lockCount,
     };

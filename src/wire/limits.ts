@@ -58,8 +58,13 @@ export const limits = {
   eventsKeptMax: 10_000,
   /** Events kept besides at each node of the kinds that operators look for (`NOTABLE_KINDS`). */
   notableEventsKeptMax: 2_000,
-  /** Sessions of a dead node that get their new owner in one log entry: what others do is applied in between. */
+  /**
+   * Sessions of a dead node that may get their new owner in one log entry: what others do is applied in between. What an
+   * entry that names no number moves, so it must never change.
+   */
   takeoverSessionsPerEntry: 400,
+  /** How many each entry of a takeover asks for: an entry and its records then hold a node for a millisecond or two. */
+  takeoverSessionsWanted: 100,
   /** Failover and operation records kept. */
   historyKeptMax: 1_000,
   /** Entries in one page of a listing. */

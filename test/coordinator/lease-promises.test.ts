@@ -6,6 +6,7 @@ import { nullLog } from "../../src/runtime/index.js";
 import type { StateView } from "../../src/state/index.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import { v1 } from "../../src/wire/index.js";
+import { limits } from "../../src/wire/limits.js";
 import { conf } from "../replica/cluster.js";
 import { World } from "../replica/world.js";
 
@@ -191,6 +192,7 @@ describe("failure detector", () => {
     await world.pass(1);
     assert.equal(proposed.length, 1);
     assert.equal(proposed[0]?.node, "a");
+    assert.equal(proposed[0]?.sessionsMax, limits.takeoverSessionsWanted, "one short entry at a time");
     assert.deepEqual(phasesOf(proposed[0]), [905, 0, 100], "the lease's margin is part of the fence");
     made.revoked(3, { node: "a", incarnation: 1, silentMs: 1005 });
   });

@@ -16,7 +16,7 @@ function leaderless(more: Partial<StateSources>): StateSources {
       errors: problemsOf(null, NOBODY, false, 0, 1_000),
     }),
     leader: () => NOBODY,
-    state: { members: () => [], sessionsOf: () => [] },
+    state: { members: () => [], sessionCountOf: () => 0 },
     clusterTimeMs: () => 0,
   };
   return {

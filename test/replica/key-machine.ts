@@ -131,6 +131,7 @@ export function keyMachine(): StateMachine & { readonly applied: number } {
     session: () => undefined,
     sessions: () => [],
     sessionsOf: () => [],
+    sessionCountOf: () => 0,
     handle: () => undefined,
     handles: () => [],
     handlesOfSession: () => [],

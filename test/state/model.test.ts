@@ -325,6 +325,8 @@ class Runner {
     const { machine } = this.world;
     const counts = machine.counts();
     assert.equal(counts.handles, this.model.handles.length);
+    for (const { name } of machine.nodes())
+      assert.equal(machine.sessionCountOf(name ?? ""), [...machine.sessionsOf(name ?? "")].length);
     assert.equal(
       counts.locks,
       this.model.handles.reduce((sum, handle) => sum + handle.locks.length, 0),

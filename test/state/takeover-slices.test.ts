@@ -48,7 +48,8 @@ describe("a takeover in several entries", () => {
     const { world } = killed();
     assert.equal(waiting(world), 3);
     assert.equal(world.machine.nextDueMs(), 0, "the leader has to go on at once");
-    const due = { continueTakeover: { node: "n1", incarnation: 1 } };
+    const sessionsMax = limits.takeoverSessionsWanted;
+    const due = { continueTakeover: { node: "n1", incarnation: 1, sessionsMax } };
     assert.deepEqual(world.machine.due(world.nowMs, 10)[0], due);
     assert.deepEqual(world.machine.due(world.nowMs, 10)[0], due, "the same again until it is applied");
     goOn(world);
@@ -93,6 +94,22 @@ describe("a takeover in several entries", () => {
       assert.equal(world.machine.due(world.nowMs, 10).length, more);
     }
     assert.equal(usual, limits.takeoverSessionsPerEntry);
+  });
+
+  it("moves as many as the command asks for, and never more than an entry may move", () => {
+    const asked = (sessionsMax: number) => {
+      const world = new World();
+      for (const name of NAMES) world.client(name);
+      world.run({ nodeDown: { node: "n1", incarnation: 1, cause: "test", sessionsMax } });
+      const left = [waiting(world)];
+      world.run({ continueTakeover: { node: "n1", incarnation: 1, sessionsMax } });
+      return [...left, waiting(world)];
+    };
+    assert.deepEqual(asked(0), [3, 1], "an entry of an earlier version names no number");
+    assert.deepEqual(asked(1), [4, 3]);
+    assert.deepEqual(asked(2), [3, 1]);
+    assert.deepEqual(asked(3), [3, 1]);
+    assert(limits.takeoverSessionsWanted <= limits.takeoverSessionsPerEntry);
   });
 
   it("goes on at a member that was loaded from disk in the middle", () => {

@@ -1,6 +1,6 @@
 import { ErrorCode } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
-import { continueTakeoverOf } from "../mechanics/takeover.js";
+import { continueTakeoverOf, sliceFor } from "../mechanics/takeover.js";
 import { fail, type Tx } from "../tx.js";
 
 /**
@@ -11,6 +11,6 @@ export function continueTakeover(tx: Tx, command: v1.IContinueTakeover): v1.ICom
   const node = tx.store.nodes.get(command.node ?? "");
   if (node === undefined || node.r.incarnation !== command.incarnation || node.r.takeoverId === 0)
     return fail(ErrorCode.NO_CHANGE, `no session of ${command.node ?? ""} waits for a new owner`);
-  continueTakeoverOf(tx, node);
+  continueTakeoverOf(tx, node, sliceFor(command.sessionsMax));
   return {};
 }

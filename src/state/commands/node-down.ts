@@ -10,7 +10,7 @@ import {
   reownSessions,
 } from "../mechanics/ownership.js";
 import { noteItem } from "../mechanics/operations.js";
-import { beginTakeover, nextSessions, takeoverSlice } from "../mechanics/takeover.js";
+import { beginTakeover, nextSessions, sliceFor } from "../mechanics/takeover.js";
 import type { NodeRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
@@ -39,7 +39,7 @@ export function nodeDown(tx: Tx, command: v1.INodeDown): v1.ICommandResult {
     nodeRecord: { ...node.r },
   });
   moveForced(tx, name, command);
-  const first = nextSessions(tx, node, takeoverSlice.sessions);
+  const first = nextSessions(tx, node, sliceFor(command.sessionsMax));
   const moved = reownSessions(tx, node, null, `${name} is down`, first);
   const failover = beginFailover(tx, {
     kind: "failover",

@@ -176,11 +176,10 @@ export function buryTombstone(tx: Tx, handle: HandleRow): void {
     removeHandle(tx, handle);
     return;
   }
-  const tombstones = handle.session.tombstones;
-  tombstones.add(handle);
+  store.handles.bury(handle);
+  const { tombstones } = handle.session;
   for (const oldest of tombstones) {
     if (tombstones.size <= limits.tombstonesPerSessionMax) break;
-    tombstones.delete(oldest);
     store.handles.remove(oldest);
     store.drop(oldest);
   }
@@ -188,7 +187,6 @@ export function buryTombstone(tx: Tx, handle: HandleRow): void {
 
 /** Removes a handle that is no longer in place, without a trace. */
 export function removeHandle(tx: Tx, handle: HandleRow): void {
-  handle.session.tombstones.delete(handle);
   tx.store.handles.remove(handle);
   tx.store.drop(handle);
 }

@@ -8,10 +8,15 @@ import { awaitClients, type Moved, reownEffects, reownSessions } from "./ownersh
 import { sessionCandidates } from "./placement.js";
 
 /**
- * Sessions that get their new owner in one entry. An object, so that tests can cut a takeover of three sessions in
+ * Sessions that may get their new owner in one entry. An object, so that tests can cut a takeover of three sessions in
  * pieces; members that differ in it come to different states.
  */
 export const takeoverSlice: { sessions: number } = { sessions: limits.takeoverSessionsPerEntry };
+
+/** How many sessions a command moves that asks for so many; zero: it does not say. */
+export function sliceFor(sessionsMax: number | null | undefined): number {
+  return Math.min(sessionsMax || takeoverSlice.sessions, takeoverSlice.sessions);
+}
 
 /**
  * A node that owned more than one entry moves is taken over in several, so that what others do is applied in between:
@@ -26,10 +31,10 @@ export function beginTakeover(tx: Tx, node: NodeRow, failover: FailoverRow): voi
 }
 
 /** Moves the next sessions of a node that died; true when none is left. */
-export function continueTakeoverOf(tx: Tx, node: NodeRow): boolean {
+export function continueTakeoverOf(tx: Tx, node: NodeRow, most: number): boolean {
   const failover = tx.store.failovers.get(node.r.takeoverId);
   const why = `${node.r.name} is down`;
-  const moved = reownSessions(tx, node, null, why, nextSessions(tx, node, takeoverSlice.sessions));
+  const moved = reownSessions(tx, node, null, why, nextSessions(tx, node, most));
   const done = tx.store.sessions.ofOwner(node.r.name).size === moved.stranded;
   if (done) endTakeover(tx, node);
   reownEffects(tx, node, null);
@@ -96,5 +101,8 @@ export function nextSessions(tx: Tx, node: NodeRow, most: number): SessionRow[] 
 /** What the leader proposes as long as a takeover is under way. */
 export function takeoverCommands(takeovers: Iterable<NodeRow>): v1.ICommand[] {
   const rows = [...takeovers].sort((a, b) => (a.r.name < b.r.name ? -1 : 1));
-  return rows.map(({ r }) => ({ continueTakeover: { node: r.name, incarnation: r.incarnation } }));
+  const sessionsMax = limits.takeoverSessionsWanted;
+  return rows.map(({ r }) => ({
+    continueTakeover: { node: r.name, incarnation: r.incarnation, sessionsMax },
+  }));
 }

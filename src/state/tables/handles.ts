@@ -354,6 +354,8 @@ export class HandleTable {
   readonly paths = new PathIndex<HandleRow>();
   readonly #files = new Map<string, LargeMap<HandleRow | HandleRow[]>>();
   lockCount = 0;
+  /** Tombstones among them. */
+  closedCount = 0;
   /** One copy of each share's name: every decoded record and command brings its own. */
   readonly #shareNames = new Map<string, string>();
 
@@ -400,11 +402,19 @@ export class HandleTable {
     if (row.kind !== v1.HandleKind.PERSISTENT) row.session.fragile--;
   }
 
+  /** Files a closed handle among its session's tombstones. */
+  bury(row: HandleRow): void {
+    const { tombstones } = row.session;
+    const before = tombstones.size;
+    this.closedCount += tombstones.add(row).size - before;
+  }
+
   /** Forgets a row altogether. The caller has displaced it if it was in place. */
   remove(row: HandleRow): void {
     this.byId.delete(row.id);
     if (row.createGuid !== "") removeFrom(this.byGuid, row.createGuid, row);
     row.session.handles.delete(row);
+    if (row.session.tombstones.delete(row)) this.closedCount--;
     this.lockCount -= row.locks.length;
   }
 
