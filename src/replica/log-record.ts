@@ -10,6 +10,29 @@ export interface DecodedRecord {
   readonly command: Uint8Array;
 }
 
+/** Tags and numbers of a record have at most so many bytes; the rest is its command. */
+const FRAME_BYTES_MAX = 40;
+
+/**
+ * Memory for the records of one append. A buffer for each would be memory outside the JavaScript heap for each, which costs
+ * ten times as much as copying the record does. They are cut from the log in order, so none keeps the others for long.
+ */
+export class RecordSpace {
+  private readonly bytes: Uint8Array;
+  private used = 0;
+
+  constructor(records: number, commandBytes: number) {
+    this.bytes = new Uint8Array(records * FRAME_BYTES_MAX + commandBytes);
+  }
+
+  take(size: number): Uint8Array {
+    const from = this.used;
+    this.used += size;
+    if (this.used > this.bytes.length) throw new Error("invariant: the records of an append fit its space");
+    return this.bytes.subarray(from, this.used);
+  }
+}
+
 /**
  * Encodes a `v1.LogRecord` around a command that is already encoded. By hand, because it is done once for every
  * command there is, and the generated code builds a linked list of closures for five fields whose sizes are known.
@@ -20,6 +43,7 @@ export function encodeLogRecord(
   originBoot: number,
   proposal: number,
   command: Uint8Array,
+  space = new RecordSpace(1, command.length),
 ): Uint8Array {
   const size =
     5 +
@@ -29,7 +53,7 @@ export function encodeLogRecord(
     varintBytes(proposal) +
     varintBytes(command.length) +
     command.length;
-  const bytes = new Uint8Array(size);
+  const bytes = space.take(size);
   let at = 0;
   bytes[at++] = 0x08;
   at = writeVarint(bytes, at, clusterTimeMs);

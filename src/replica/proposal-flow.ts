@@ -7,7 +7,7 @@ import type { ClusterTime } from "./cluster-time.js";
 import type { ReplicaConfig } from "./config.js";
 import { ForwardFilter } from "./forward-filter.js";
 import { growsState } from "./growth.js";
-import { encodeLogRecord } from "./log-record.js";
+import { encodeLogRecord, RecordSpace } from "./log-record.js";
 import { overloaded } from "./problems.js";
 import type { Proposal, ProposalBook } from "./proposals.js";
 
@@ -127,14 +127,15 @@ export class ProposalFlow {
     stamp: number,
   ): Uint8Array[] {
     const { config, boot } = this.host;
+    const space = spaceFor(own, passed, from, to);
     const data = new Array<Uint8Array>(to - from);
     for (let i = from; i < to; i++) {
       if (i < own.length) {
-        const proposal = own[i] as Proposal;
-        data[i - from] = encodeLogRecord(stamp, config.raftId, boot, proposal.number, proposal.command);
+        const { number, command } = own[i] as Proposal;
+        data[i - from] = encodeLogRecord(stamp, config.raftId, boot, number, command, space);
       } else {
         const p = passed[i - own.length] as Incoming;
-        data[i - from] = encodeLogRecord(stamp, p.from, p.boot, p.number, p.command);
+        data[i - from] = encodeLogRecord(stamp, p.from, p.boot, p.number, p.command, space);
       }
     }
     return data;
@@ -248,6 +249,20 @@ export class ProposalFlow {
     this.heldUntilMs = -Infinity;
     this.refuse(oldTerm, waiting, null);
   }
+}
+
+function spaceFor(
+  own: readonly Proposal[],
+  passed: readonly Incoming[],
+  from: number,
+  to: number,
+): RecordSpace {
+  let bytes = 0;
+  for (let i = from; i < to; i++) {
+    const { command } = (i < own.length ? own[i] : passed[i - own.length]) as { command: Uint8Array };
+    bytes += command.length;
+  }
+  return new RecordSpace(to - from, bytes);
 }
 
 const NO_BYTES = new Uint8Array(0);

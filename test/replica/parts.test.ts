@@ -3,7 +3,7 @@ import { ApplyQueue } from "../../src/replica/apply-queue.js";
 import { ClusterTime } from "../../src/replica/cluster-time.js";
 import { ForwardFilter } from "../../src/replica/forward-filter.js";
 import { growsState } from "../../src/replica/growth.js";
-import { commandKind, decodeLogRecord, encodeLogRecord } from "../../src/replica/log-record.js";
+import { commandKind, decodeLogRecord, encodeLogRecord, RecordSpace } from "../../src/replica/log-record.js";
 import { Ticker } from "../../src/replica/ticker.js";
 import { Entry, EntryKind } from "../../src/raft/index.js";
 import { Prng } from "../../src/runtime/index.js";
@@ -49,6 +49,22 @@ describe("log record", () => {
         });
       }
     }
+  });
+
+  it("encodes the records of an append into one space, the largest there are and none beyond it", () => {
+    const commands = [0, 1, 300, 20_000].map((length) => new Uint8Array(length).fill(length));
+    const far = 2 ** 53 - 1;
+    const space = new RecordSpace(
+      commands.length,
+      commands.reduce((sum, command) => sum + command.length, 0),
+    );
+    const records = commands.map((command) => encodeLogRecord(far, 2 ** 32 - 1, far, far, command, space));
+    assert.equal(new Set(records.map((record) => record.buffer)).size, 1);
+    assert.deepEqual(
+      records.map((record) => Buffer.from(decodeLogRecord(record).command)),
+      commands.map((command) => Buffer.from(command)),
+    );
+    assert.throws(() => encodeLogRecord(far, 1, far, far, new Uint8Array(200), space), /fit its space/);
   });
 
   it("tells a command's kind from its first bytes", () => {
