@@ -61,7 +61,7 @@ start() { # name
     mount --bind "$WORK/lib" /var/lib/holdfast
     mount --bind "$WORK/etc" /etc/holdfast
     mount --bind "$SRV" /srv/holdfast
-    UV_THREADPOOL_SIZE=16 exec node --max-semi-space-size=64 "$ROOT/bin/holdfast.js" node --config /etc/holdfast/node.yaml' &
+    UV_THREADPOOL_SIZE=16 exec node --max-semi-space-size=64 --initial-old-space-size=192 "$ROOT/bin/holdfast.js" node --config /etc/holdfast/node.yaml' &
   pid[$1]=$!
 }
 holdfast() {
