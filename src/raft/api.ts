@@ -83,9 +83,9 @@ export interface RaftMember {
   readIndex(request: number): void;
   /**
    * A client of `peer` waits for the entry at `index`: where both of them are a majority, the peer is told when this disk
-   * has it. Only at the leader.
+   * has it. Only at the leader. True: they are, under the present configuration.
    */
-  awaitedBy(peer: RaftId, index: Index): void;
+  awaitedBy(peer: RaftId, index: Index): boolean;
   transferLeader(target: RaftId): DropReason | null;
   campaign(): void;
   forgetLeader(): void;

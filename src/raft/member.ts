@@ -62,8 +62,8 @@ export class Member implements RaftMember {
     readIndex(this.core, request);
   }
 
-  awaitedBy(peer: RaftId, index: Index): void {
-    awaitedBy(this.core, peer, index);
+  awaitedBy(peer: RaftId, index: Index): boolean {
+    return awaitedBy(this.core, peer, index);
   }
 
   transferLeader(target: RaftId): DropReason | null {

@@ -1,4 +1,4 @@
-import { type Index, type Message, MessageKind, type RaftId, type Term } from "../raft/index.js";
+import { type Entry, type Index, type Message, MessageKind, type RaftId, type Term } from "../raft/index.js";
 import type { Clock, Scheduler } from "../runtime/api.js";
 
 interface Held {
@@ -10,17 +10,26 @@ interface Held {
 export interface HoldHost {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
-  /** How long a new commit index may wait for company; zero: not at all. */
+  /** How long a message that nobody waits for may be kept; zero: not at all. */
   readonly holdMs: number;
   /** The last entry that was appended for a command from this peer. */
   passedBy(peer: RaftId): Index;
+  /** Who alone waits for these entries and commits them by two, see `ProposalFlow.onlyWaiter`; zero: nobody. */
+  onlyWaiter(first: Index, last: Index): RaftId;
   /** Sends what was held long enough. */
   release(messages: readonly Message[]): void;
 }
 
 /**
- * Keeps back appends that carry nothing but a new commit index: under load the next append has it anyway, and alone it
- * costs both sides a message, an answer and two wake-ups, half of all there are at one operation in flight.
+ * Keeps back appends that nobody waits for.
+ *
+ * One that carries nothing but a new commit index: under load the next append has it anyway, and alone it costs both sides
+ * a message, an answer and two wake-ups, half of all there are at one operation in flight.
+ *
+ * One whose entries a single other member waits for, which commits them by the leader's disk and its own: the others get
+ * it together with the commit index. Sent at once, it would take processor and disk from the two that decide, where they
+ * share them, and tell the commit in a message of its own. Whoever is slow must not make the rest wait for it, so it goes
+ * after the same time in any case.
  *
  * A peer that waits for it gets it at once: one whose own command is committed with it, unless it knows of that by the
  * leader's disk and its own, and one that is told in the same turn that a read may be answered. Losing a held message is
@@ -65,15 +74,24 @@ export class CommitHold {
       return message;
     }
     const told = this.told.get(to) ?? 0;
-    const known = Math.max(told, this.noticed.get(to) ?? 0);
-    if (message.entries.length === 0 && message.commit > told && this.host.passedBy(to) <= known) {
+    const held = this.held.get(to)?.message;
+    const kept = held !== undefined && held.entries.length > 0 ? held : null;
+    if (kept === null && this.canWait(message, told)) {
       this.hold(message);
       return null;
     }
     // An append sent later in the same term never has a lower commit index.
     this.held.delete(to);
     if (message.commit > told) this.told.set(to, message.commit);
-    return message;
+    return kept === null || joined(kept, message) ? message : kept;
+  }
+
+  private canWait({ to, commit, entries }: Message, told: Index): boolean {
+    const known = Math.max(told, this.noticed.get(to) ?? 0);
+    if (commit > told && this.host.passedBy(to) > known) return false;
+    if (entries.length === 0) return commit > told;
+    const waiter = this.host.onlyWaiter((entries[0] as Entry).index, (entries.at(-1) as Entry).index);
+    return waiter !== 0 && waiter !== to;
   }
 
   private startTerm(term: Term): void {
@@ -116,4 +134,14 @@ export class CommitHold {
     if (due.length > 0) this.host.release(due);
     if (this.held.size > 0) this.arm(nextMs);
   }
+}
+
+/** Puts the entries of `held` into `later`, if that has nothing but a newer commit index and goes on where they end. */
+function joined(held: Message, later: Message): boolean {
+  const last = held.entries.at(-1) as Entry;
+  if (later.entries.length > 0 || later.index !== last.index || later.session !== held.session) return false;
+  later.index = held.index;
+  later.logTerm = held.logTerm;
+  later.entries = held.entries;
+  return true;
 }

@@ -58,6 +58,8 @@ export class ProposalFlow {
   private lastIndex: Index = 0;
   /** The last one for each member that passed a command on. */
   private readonly lastPassed = new Map<RaftId, Index>();
+  /** The latest entries that were appended for one other member alone, which commits them by two. */
+  private alone = NOBODY;
 
   constructor(private readonly host: FlowHost) {}
 
@@ -104,8 +106,12 @@ export class ProposalFlow {
       if (!result.ok) break;
       this.lastIndex = result.index + (end - at) - 1;
       const underWay = this.lastIndex - this.host.appliedIndex();
-      for (let i = Math.max(at, own.length); i < end; i++)
-        this.passedOn((passed[i - own.length] as Incoming).from, result.index + i - at, underWay);
+      let member: RaftId = at < own.length ? 0 : (passed[at - own.length] as Incoming).from;
+      for (let i = Math.max(at, own.length); i < end; i++) {
+        const { from } = passed[i - own.length] as Incoming;
+        if (!this.passedOn(from, result.index + i - at, underWay) || from !== member) member = 0;
+      }
+      this.alone = { member, first: result.index, last: this.lastIndex };
       book.markSent(own.slice(at, Math.min(end, own.length)), term, nowMs);
       at = end;
     }
@@ -113,10 +119,20 @@ export class ProposalFlow {
     this.refuse(term, passed.slice(Math.max(0, at - own.length)), null);
   }
 
-  private passedOn(from: RaftId, index: Index, underWay: number): void {
+  /** True: the member commits the entry by two. */
+  private passedOn(from: RaftId, index: Index, underWay: number): boolean {
     this.lastPassed.set(from, index);
     // Under load the next append brings the commit index as soon, and a message for each round would cost more than it gives.
-    if (underWay <= TOLD_ENTRIES_MAX) this.host.raft.awaitedBy(from, index);
+    return underWay <= TOLD_ENTRIES_MAX && this.host.raft.awaitedBy(from, index);
+  }
+
+  /**
+   * The member that passed on all the commands of these entries and commits them by the leader's disk and its own: nobody
+   * else is needed for the answer. Zero: there is none, or the entries are not of one append.
+   */
+  onlyWaiter(first: Index, last: Index): RaftId {
+    const { alone } = this;
+    return first >= alone.first && last <= alone.last ? alone.member : 0;
   }
 
   private encode(
@@ -245,6 +261,7 @@ export class ProposalFlow {
     this.incoming = [];
     this.lastIndex = 0;
     this.lastPassed.clear();
+    this.alone = NOBODY;
     this.filter.reset();
     this.heldUntilMs = -Infinity;
     this.refuse(oldTerm, waiting, null);
@@ -266,6 +283,11 @@ function spaceFor(
 }
 
 const NO_BYTES = new Uint8Array(0);
+const NOBODY: { readonly member: RaftId; readonly first: Index; readonly last: Index } = {
+  member: 0,
+  first: 1,
+  last: 0,
+};
 
 function diskFull(node: string): v1.IErrorDetail {
   return errorDetail(

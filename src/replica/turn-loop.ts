@@ -61,6 +61,7 @@ export class TurnLoop {
       scheduler: runtime.scheduler,
       holdMs: config.commitHoldMs,
       passedBy: (peer) => host.flow.passedBy(peer),
+      onlyWaiter: (first, last) => host.flow.onlyWaiter(first, last),
       release: (messages) => this.releaseHeld(messages),
     });
     this.outbox = new Outbox(() => host.transport(), hold);

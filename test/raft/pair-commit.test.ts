@@ -137,6 +137,17 @@ describe("raft: commit by two of three", () => {
     assert.ok(follower.core.log.committed < index - 1, "not even the change");
   });
 
+  it("says whether the two are a majority", () => {
+    for (const [ids, pair] of [
+      [[1, 2, 3], true],
+      [[1, 2, 3, 4, 5], false],
+    ] as const) {
+      const { member } = elected(ids).node(1);
+      assert.equal(member.awaitedBy(2, 1), pair, `${ids.length} voters`);
+    }
+    assert.equal(elected().node(2).member.awaitedBy(1, 1), false, "a follower decides nothing");
+  });
+
   it("not in larger groups, nor by a learner", () => {
     const five = elected([1, 2, 3, 4, 5]);
     assert.deepEqual(durableOf(synced(five, propose(five, 2).appends)), []);

@@ -5,17 +5,18 @@ import { World } from "./world.js";
 
 const HOLD_MS = 2;
 
-function append(to: RaftId, commit: number, entries = 0, term = 3): Message {
+function append(to: RaftId, commit: number, entries = 0, term = 3, before = 0): Message {
   const message = new Message(MessageKind.Append, 1, to, term);
   message.commit = commit;
+  message.index = before;
   message.entries = Array.from(
     { length: entries },
-    (_, i) => new Entry(term, i + 1, EntryKind.Normal, new Uint8Array(1)),
+    (_, i) => new Entry(term, before + i + 1, EntryKind.Normal, new Uint8Array(1)),
   );
   return message;
 }
 
-function start(passedBy: (peer: RaftId) => number = () => 0) {
+function start(passedBy: (peer: RaftId) => number = () => 0, onlyWaiter: () => RaftId = () => 0) {
   const world = new World(1);
   const released: Message[] = [];
   const hold = new CommitHold({
@@ -23,6 +24,7 @@ function start(passedBy: (peer: RaftId) => number = () => 0) {
     scheduler: world.scheduler,
     holdMs: HOLD_MS,
     passedBy,
+    onlyWaiter,
     release: (messages) => void released.push(...messages),
   });
   return { world, hold, released };
@@ -92,5 +94,72 @@ describe("commit hold", () => {
     const { hold } = start();
     const messages = [append(2, 5, 2), new Message(MessageKind.Heartbeat, 1, 2, 3), append(3, 5, 1)];
     assert.equal(hold.sift(messages), messages);
+  });
+
+  describe("entries that one member alone waits for", () => {
+    /** A client of member 2 waits for entry 6, and nobody else. */
+    const startFor2 = () =>
+      start(
+        (peer) => (peer === 2 ? 6 : 0),
+        () => 2,
+      );
+    const entries = (to: RaftId): Message => append(to, 5, 1, 3, 5);
+
+    it("go to it at once, and to the others in one message with their commit", async () => {
+      const { world, hold, released } = startFor2();
+      hold.sift([append(2, 5, 1, 3, 4), append(3, 5, 1, 3, 4), append(3, 5, 0, 3, 5)]);
+      const first = entries(2);
+      assert.deepEqual(hold.sift([first, entries(3)]), [first]);
+      const [joined, ...more] = hold.sift([append(3, 6, 0, 3, 6)]);
+      assert.deepEqual(more, []);
+      assert.deepEqual([joined?.to, joined?.index, joined?.commit], [3, 5, 6]);
+      assert.deepEqual(
+        joined?.entries.map(({ index }) => index),
+        [6],
+      );
+      await world.pass(10 * HOLD_MS);
+      assert.deepEqual(released, [], "nothing is sent twice");
+      assert.deepEqual(hold.sift([append(3, 6, 0, 3, 6)]).length, 1, "their commit counts as told");
+    });
+
+    it("go to the others after their time when the two do not decide", async () => {
+      const { world, hold, released } = startFor2();
+      const late = entries(3);
+      hold.sift([late]);
+      await world.pass(HOLD_MS / 2);
+      assert.deepEqual(released, []);
+      await world.pass(HOLD_MS);
+      assert.deepEqual(released, [late]);
+    });
+
+    it("go before whatever else the others get: more entries, a gap, another membership", () => {
+      const later = [append(3, 5, 1, 3, 6), append(3, 6, 0, 3, 4), append(3, 6, 0, 3, 6)];
+      (later[2] as Message).session = 9;
+      for (const next of later) {
+        const { hold } = startFor2();
+        const kept = entries(3);
+        assert.deepEqual(hold.sift([kept]), []);
+        assert.deepEqual(hold.sift([next]), [kept, next]);
+      }
+      const { hold } = startFor2();
+      const kept = entries(3);
+      const answer = new Message(MessageKind.ReadIndexResponse, 1, 3, 3);
+      hold.sift([kept]);
+      assert.deepEqual(hold.sift([answer]), [kept, answer]);
+    });
+
+    it("are not kept from one that waits for the commit index they carry, nor in another term", async () => {
+      const { world, hold, released } = start(
+        () => 5,
+        () => 2,
+      );
+      const due = entries(3);
+      assert.deepEqual(hold.sift([due]), [due], "its own command 5 is committed");
+      assert.deepEqual(hold.sift([append(3, 5, 1, 3, 6)]), []);
+      const next = append(2, 7, 1, 4, 7);
+      assert.deepEqual(hold.sift([next]), [next]);
+      await world.pass(10 * HOLD_MS);
+      assert.deepEqual(released, []);
+    });
   });
 });

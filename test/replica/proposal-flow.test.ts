@@ -27,7 +27,7 @@ class Leader {
     this.flow = new ProposalFlow({
       config: { ...replicaDefaults, raftId: 1, name: "n1", clusterId: "c", initialMembers: [], shares: [] },
       clock,
-      raft: { propose, awaitedBy: () => {} } as unknown as RaftMember,
+      raft: { propose, awaitedBy: () => false } as unknown as RaftMember,
       boot: 1,
       time: new ClusterTime(),
       book: this.book,
@@ -95,15 +95,22 @@ class Member {
   readonly answers: v1.ICommandResult[] = [];
   nowMs = 1_000;
   takes = true;
+  /** Whether it and another one are a majority. */
+  pair = true;
+  /** Entries of its log that are not applied when it appends. */
+  underWay = 0;
+  private last = 6;
 
   constructor(
     readonly raftId: number,
     public info: LeaderInfo,
   ) {
-    const propose = (): ProposeResult =>
-      this.takes
-        ? { ok: true, index: 7, term: info.term }
-        : { ok: false, reason: "transfer-in-progress", leader: 3 };
+    const propose = (data: readonly Uint8Array[]): ProposeResult => {
+      if (!this.takes) return { ok: false, reason: "transfer-in-progress", leader: 3 };
+      const index = this.last + 1;
+      this.last += data.length;
+      return { ok: true, index, term: info.term };
+    };
     this.flow = new ProposalFlow({
       config: {
         ...replicaDefaults,
@@ -114,7 +121,7 @@ class Member {
         shares: [],
       },
       clock: { monotonicMs: () => this.nowMs, wallMs: () => 0 },
-      raft: { propose, awaitedBy: () => {} } as unknown as RaftMember,
+      raft: { propose, awaitedBy: () => this.pair } as unknown as RaftMember,
       boot: raftId,
       time: new ClusterTime(),
       book: this.book,
@@ -122,7 +129,7 @@ class Member {
       isConnected: () => true,
       send: (_to, frame) => void this.sent.push(frame),
       diskLow: () => false,
-      appliedIndex: () => 0,
+      appliedIndex: () => this.last - this.underWay,
     });
   }
 
@@ -209,5 +216,48 @@ describe("proposal flow: what is passed on", () => {
     origin.nowMs += 30;
     origin.flow.flush();
     assert.deepEqual(origin.passedOn(), [2]);
+  });
+});
+
+describe("proposal flow: who alone waits for what is appended", () => {
+  /** Passes on one command of each origin, all in one turn of the leader; the entries begin at 7. */
+  function passOn(leader: Member, ...origins: number[]): void {
+    for (const [i, raftId] of origins.entries()) {
+      const origin = new Member(raftId, FOLLOWER);
+      for (let n = 0; n <= i; n++) origin.propose();
+      leader.flow.received(raftId, origin.sent[i]?.forward as v1.IForward);
+    }
+    leader.flow.flush();
+  }
+
+  it("is the one member that passed all of it on, for these entries and no others", () => {
+    const leader = new Member(3, LEADER);
+    passOn(leader, 1, 1);
+    assert.equal(leader.flow.onlyWaiter(7, 8), 1);
+    assert.equal(leader.flow.onlyWaiter(8, 8), 1);
+    assert.deepEqual([leader.flow.onlyWaiter(6, 8), leader.flow.onlyWaiter(7, 9)], [0, 0]);
+    leader.flow.roleChanged(2);
+    assert.equal(leader.flow.onlyWaiter(7, 8), 0);
+  });
+
+  it("is nobody when others wait too: another member, or a client of the leader's own", () => {
+    const leader = new Member(3, LEADER);
+    passOn(leader, 1, 2);
+    assert.equal(leader.flow.onlyWaiter(7, 7), 0);
+    const mixed = new Member(3, LEADER);
+    mixed.book.add(Uint8Array.of(1), 60_000, () => {});
+    passOn(mixed, 1);
+    assert.deepEqual([mixed.flow.onlyWaiter(7, 7), mixed.flow.onlyWaiter(8, 8)], [0, 0]);
+  });
+
+  it("is nobody when the two are no majority, or when it is not told of the leader's disk", () => {
+    const five = new Member(3, LEADER);
+    five.pair = false;
+    passOn(five, 1);
+    assert.equal(five.flow.onlyWaiter(7, 7), 0);
+    const busy = new Member(3, LEADER);
+    busy.underWay = 17;
+    passOn(busy, 1);
+    assert.equal(busy.flow.onlyWaiter(7, 7), 0);
   });
 });

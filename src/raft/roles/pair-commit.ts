@@ -16,12 +16,13 @@ import { EntryKind, type Index, NONE, type RaftId } from "../types.js";
  * - both decide under one simple configuration, with no change on its way through the log of the follower.
  */
 
-/** At the leader: a client of `peer` waits for the entry at `index`. */
-export function awaitedBy(core: Core, peer: RaftId, index: Index): void {
+/** At the leader: a client of `peer` waits for the entry at `index`. True: the two of them are a majority. */
+export function awaitedBy(core: Core, peer: RaftId, index: Index): boolean {
   const { lead } = core;
-  if (lead === null || !pairDecides(core, peer)) return;
+  if (lead === null || !pairDecides(core, peer)) return false;
   if (index > (lead.awaited.get(peer) ?? 0)) lead.awaited.set(peer, index);
   tellDurable(core, lead);
+  return true;
 }
 
 /** At the leader, when its disk has got further: tells those who wait for an entry that is durable here. */
