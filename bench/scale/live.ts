@@ -97,9 +97,9 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
   }
   for (const { name, longestMs, longestFromMs, count, told } of each) {
     note(`longest wait of others at takeover, ${name} (${count} ops)`, longestMs, "ms", 50);
-    if (longestMs <= STALL_MS) continue;
     const afterMs = Math.round(longestFromMs - began);
     console.log(`  it began ${afterMs} ms after the kill (at ${Math.round(began)} ms)`);
+    if (longestMs <= STALL_MS) continue;
     for (const line of told) console.log(`  ${line}`);
   }
   await Promise.all(probes.map((probe) => probe.stop()));

@@ -2,9 +2,13 @@ import { connect, connectKeys, type Session } from "../../src/client/index.js";
 
 /** What a probe does over and over. */
 interface Work {
-  once(): Promise<void>;
+  /** One round; each of its operations goes through `time`. */
+  once(time: Time): Promise<void>;
   end(): Promise<void>;
 }
+
+/** Does one operation of a client and takes its time. */
+type Time = <T>(operation: () => Promise<T>) => Promise<T>;
 
 /**
  * Somebody else's work during a measurement, in a closed loop. What it remembers is the longest wait, because that is
@@ -32,32 +36,35 @@ export class Probe {
     const keys = connectKeys({ nodes, server: name, incarnation: 1 });
     const record = await keys.claim(`probe/${name}`, value);
     return new Probe(name, {
-      once: async () => void (await keys.store(record.key ?? "", record.epoch ?? 0, value)),
+      once: async (time) => void (await time(() => keys.store(record.key ?? "", record.epoch ?? 0, value))),
       end: async () => keys.close(),
     });
   }
 
-  /** Opens a file with a persistent handle, and closes it. */
+  /** Opens a file with a persistent handle, and closes it: two operations. */
   static async open(nodes: readonly string[], name: string): Promise<Probe> {
     const session = await connect({ nodes, clientName: name });
     const told: string[] = [];
     listen(session, told);
-    const once = async () => {
-      const handle = await session.open(`demo:/${name}`, { disposition: "open-if" });
-      await handle.close();
+    const once = async (time: Time) => {
+      const handle = await time(() => session.open(`demo:/${name}`, { disposition: "open-if" }));
+      await time(() => handle.close());
     };
     told.push(`session at ${session.owner}`);
     return new Probe(name, { once, end: () => session.close() }, told);
   }
 
   private async run(): Promise<void> {
-    while (!this.ended) {
-      const began = performance.now();
-      await this.work.once();
-      const tookMs = performance.now() - began;
-      if (tookMs > this.longestMs) [this.longestMs, this.longestFromMs] = [tookMs, began];
-      this.count++;
-    }
+    while (!this.ended) await this.work.once((operation) => this.time(operation));
+  }
+
+  private async time<T>(operation: () => Promise<T>): Promise<T> {
+    const began = performance.now();
+    const result = await operation();
+    const tookMs = performance.now() - began;
+    if (tookMs > this.longestMs) [this.longestMs, this.longestFromMs] = [tookMs, began];
+    this.count++;
+    return result;
   }
 
   /** Longest wait and its begin in ms, operations, and what the session told since the last call. */
