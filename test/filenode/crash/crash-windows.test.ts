@@ -10,7 +10,7 @@ import { ErrorCode } from "../../../src/wire/errors.js";
 import type { v1 } from "../../../src/wire/index.js";
 import { quiet, TestClient, type TestNode, World } from "../world.js";
 import { FileJournal } from "./journal.js";
-import { type Held, type Scenario, scenarios, type Tree } from "./scenarios.js";
+import { type Held, type Scenario, scenarios, type Tree, withoutEffect } from "./scenarios.js";
 
 const OWNER = join(dirname(fileURLToPath(import.meta.url)), "owner.js");
 
@@ -182,6 +182,17 @@ describe("an owner that dies at any step of any operation", function () {
           assert.deepEqual(await readTree(join(folder, "share")), scenario.after, `tree after ${point}`);
         });
       }
+    });
+  }
+
+  for (const [at, scenario] of withoutEffect.entries()) {
+    it(`${scenario.name}: answered without a step at which its owner could die`, async () => {
+      await withFolder(scenario, async (folder) => {
+        const { ended } = await runOwner(folder, scenarios.length + at, "trace", "");
+        assert.deepEqual(ended?.points, []);
+        assert.deepEqual(ended.answer, scenario.answered);
+        assert.deepEqual(await readTree(join(folder, "share")), scenario.after);
+      });
     });
   }
 

@@ -8,10 +8,10 @@ import { setCrashHook } from "../../../src/filenode/crash-points.js";
 import { PosixVfs } from "../../../src/filenode/vfs/posix-vfs.js";
 import { TestClient, World } from "../world.js";
 import { FileJournal } from "./journal.js";
-import { scenarios } from "./scenarios.js";
+import { scenarios, withoutEffect } from "./scenarios.js";
 
 const [folder = "", number = "0", mode = "run"] = process.argv.slice(2);
-const scenario = scenarios[Number(number)];
+const scenario = [...scenarios, ...withoutEffect][Number(number)];
 if (scenario === undefined) throw new Error(`no scenario ${number}`);
 
 const say = (line: object) => writeSync(1, `${JSON.stringify(line)}\n`);

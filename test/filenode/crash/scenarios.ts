@@ -1,4 +1,5 @@
 import { access } from "../../../src/filenode/access.js";
+import { ErrorCode } from "../../../src/wire/errors.js";
 import { v1 } from "../../../src/wire/index.js";
 import { guidOf, type TestClient } from "../world.js";
 
@@ -85,6 +86,54 @@ function opens(): Scenario[] {
   return made;
 }
 
+/** Opens that are refused by what stands there: a folder has no content that could be replaced (semantics.md F1). */
+const refusals: readonly (readonly [v1.Disposition, there: "file" | "folder" | "nothing", ErrorCode])[] = [
+  [D.SUPERSEDE, "folder", ErrorCode.OBJECT_NAME_COLLISION],
+  [D.OVERWRITE, "folder", ErrorCode.OBJECT_NAME_COLLISION],
+  [D.OVERWRITE_IF, "folder", ErrorCode.OBJECT_NAME_COLLISION],
+  [D.CREATE, "folder", ErrorCode.OBJECT_NAME_COLLISION],
+  [D.CREATE, "file", ErrorCode.OBJECT_NAME_COLLISION],
+  [D.OPEN, "nothing", ErrorCode.OBJECT_NAME_NOT_FOUND],
+  [D.OVERWRITE, "nothing", ErrorCode.OBJECT_NAME_NOT_FOUND],
+];
+
+/** Answered by their code; what stands there stays, whatever kind of object was asked for. */
+function refused(): Scenario[] {
+  return refusals.flatMap(([disposition, there, code]) =>
+    [false, true].map((wantDirectory): Scenario => {
+      const before: Tree = { other: "kept" };
+      if (there !== "nothing") before["d"] = there === "folder" ? null : "content";
+      return {
+        name: `open ${v1.Disposition[disposition]}${wantDirectory ? ", as a folder," : ""} where ${there} stands`,
+        before,
+        after: before,
+        prepare: nothing,
+        request: () => ({ open: { ...open("d", disposition, false).open, wantDirectory } }),
+        answer: (response) => ErrorCode[response.error?.code ?? 0],
+        answered: ErrorCode[code],
+      };
+    }),
+  );
+}
+
+/** Operations of which nothing may be seen outside the state, at no step. */
+export const withoutEffect: readonly Scenario[] = [
+  ...refused(),
+  ...[D.OPEN, D.OPEN_IF].flatMap((disposition) =>
+    [false, true].map(
+      (deleteOnClose): Scenario => ({
+        name: `open ${v1.Disposition[disposition]} of an existing folder${deleteOnClose ? ", delete on close" : ""}`,
+        before: { d: null, other: "kept" },
+        after: { d: null, other: "kept" },
+        prepare: nothing,
+        request: () => ({ open: { ...open("d", disposition, deleteOnClose).open, wantDirectory: true } }),
+        answer: (response) => response.open?.createAction,
+        answered: A.OPENED,
+      }),
+    ),
+  ),
+];
+
 const done = (response: v1.IFileResponse) => response.done !== null && response.done !== undefined;
 
 /** Every operation that has an effect outside the state. */
@@ -108,7 +157,7 @@ export const scenarios: readonly Scenario[] = [
     answer: (response) => response.close !== null,
     answered: true,
   },
-  ...([D.CREATE, D.OPEN_IF] as const).flatMap((disposition) =>
+  ...([D.SUPERSEDE, D.CREATE, D.OPEN_IF, D.OVERWRITE_IF] as const).flatMap((disposition) =>
     [false, true].map(
       (deleteOnClose): Scenario => ({
         name: `open ${v1.Disposition[disposition]} of a missing folder${deleteOnClose ? ", delete on close" : ""}`,
