@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { clearMutants, type MutantName, setMutant } from "../../src/state/mutants.js";
 import { v1 } from "../../src/wire/index.js";
-import { type Client, guid, isParked, READ, World, WRITE } from "./harness.js";
+import { type Client, effectOf, guid, isParked, READ, World, WRITE } from "./harness.js";
 
 /**
  * A sequential model of leases (semantics.md F3, C5, C6): grants, upgrades, breaks with and without waiting, lowered
- * targets, acknowledgements of any part, breaks that are stored while the holder is away. Plain lists and the prose of the
+ * targets, acknowledgements of any part, breaks that are stored while the holder is away, of files and of the directory that
+ * they lie in, whose leases end with what its listing shows. Plain lists and the prose of the
  * rules, none of the tables. Random programs run against it and the state machine, with disconnects, failovers and
  * restarts in between: answers, who waits, who is let go in which order, states and epochs have to agree after each step.
  */
@@ -13,6 +15,8 @@ interface ModelLease {
   readonly client: number;
   readonly key: string;
   readonly path: string;
+  /** Its client's lease of the directory, which ends by nothing that is done under this one. */
+  readonly parent: string;
   state: number;
   epoch: number;
   /** Present while it is being broken. */
@@ -25,6 +29,8 @@ interface ModelHandle {
   readonly path: string;
   readonly lease: ModelLease | null;
   connected: boolean;
+  /** Its client has done something with it, so it may have written. */
+  used: boolean;
 }
 
 interface Waiter {
@@ -39,13 +45,17 @@ type Answer = "wait" | "done" | v1.ErrorCode;
 
 const [R, H, W] = [1, 2, 4];
 const STATES = [0, R, R | H, R | W, R | H | W];
-const PATHS = ["a", "b"];
+const DIRECTORY = "d";
+/** A file in the directory, one beside it, and the directory. */
+const PATHS = ["d/a", "b", DIRECTORY];
 const CLIENTS = 3;
 const NODES = ["n1", "n2", "n3"];
 const { ErrorCode } = v1;
 
 type Step =
-  | { readonly op: "open"; client: number; path: number; key: number; asked: number }
+  | { readonly op: "open"; client: number; path: number; key: number; asked: number; parent: number }
+  | { readonly op: "create"; client: number; key: number; asked: number; parent: number }
+  | { readonly op: "mkdir"; client: number; parent: number }
   | { readonly op: "write" | "close" | "reconnect"; client: number; pick: number }
   | { readonly op: "ack"; client: number; path: number; key: number; state: number }
   | { readonly op: "disconnect" | "connect"; client: number }
@@ -54,6 +64,11 @@ type Step =
 
 const client = fc.nat(CLIENTS - 1);
 const path = fc.nat(PATHS.length - 1);
+/** Lease key: none, or one of two. */
+const key = fc.nat(2);
+const asked = fc.nat(7);
+/** The lease of the directory that a call names as its client's: none, or under one of the two keys. */
+const parent = fc.nat(2);
 const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
@@ -61,14 +76,19 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       op: fc.constant("open" as const),
       client,
       path,
-      // No lease, or one of two keys.
-      key: fc.nat(2),
-      asked: fc.nat(7),
+      key,
+      asked,
+      parent,
     }),
   },
   {
+    weight: 2,
+    arbitrary: fc.record({ op: fc.constant("create" as const), client, key, asked, parent }),
+  },
+  { weight: 2, arbitrary: fc.record({ op: fc.constant("mkdir" as const), client, parent }) },
+  {
     weight: 7,
-    arbitrary: fc.record({ op: fc.constant("ack" as const), client, path, key: fc.nat(2), state: fc.nat(7) }),
+    arbitrary: fc.record({ op: fc.constant("ack" as const), client, path, key, state: fc.nat(7) }),
   },
   {
     weight: 6,
@@ -96,7 +116,7 @@ class Runner {
   private opens = 0;
 
   constructor() {
-    for (const name of PATHS) this.world.file(name);
+    for (const name of PATHS) this.world.file(name, name === DIRECTORY);
     this.clients = Array.from({ length: CLIENTS }, (_, i) =>
       this.world.client(`c${i}`, NODES[i % 2] ?? "n1"),
     );
@@ -113,6 +133,10 @@ class Runner {
     switch (one.op) {
       case "open":
         return this.open(one);
+      case "create":
+        return this.create(one);
+      case "mkdir":
+        return this.mkdir(one);
       case "write":
         return this.write(one.client, one.pick);
       case "close":
@@ -176,17 +200,10 @@ class Runner {
 
   private open(one: Step & { op: "open" }): void {
     if (!this.connected[one.client] || this.waits(one.client)) return;
-    const where = PATHS[one.path] ?? "a";
+    const where = PATHS[one.path] ?? "";
     const key = this.keyOf(one);
-    const id = `h${++this.opens}`;
-    const command = this.world.openCommand(this.at(one.client), {
-      id,
-      path: where,
-      guid: `g${this.opens}`,
-      access: READ | WRITE,
-      disposition: v1.Disposition.OPEN,
-      ...(key === "" ? {} : { leaseKey: key, lease: one.asked }),
-    });
+    const parent = this.parentOf(one);
+    const { id, command } = this.openCommand(one, where, v1.Disposition.OPEN);
     const result = this.world.run(command);
     const attempt = (): Answer => {
       const others = this.handles.filter((handle) => handle.path === where);
@@ -197,11 +214,85 @@ class Runner {
         (state & W) === 0 ? null : { to: state & ~W, wait: true, ack: true },
       );
       if (mustWait) return "wait";
-      const lease = key === "" ? null : this.grant(one.client, key, where, one.asked);
-      this.handles.push({ id, client: one.client, path: where, lease, connected: true });
+      const lease = key === "" ? null : this.grant(one.client, key, where, one.asked, parent);
+      this.handles.push({ id, client: one.client, path: where, lease, connected: true, used: false });
       return "done";
     };
     this.begin(one.client, where, attempt, result, result.open?.pendingId ?? 0);
+  }
+
+  private openCommand(
+    one: { client: number; path?: number; key: number; asked: number; parent: number },
+    where: string,
+    disposition: v1.Disposition,
+  ): { id: string; command: v1.ICommand } {
+    const key = one.path === undefined ? this.newKey(one.key) : this.keyOf({ ...one, path: one.path });
+    const id = `h${++this.opens}`;
+    const parent = this.parentOf(one);
+    const command = this.world.openCommand(this.at(one.client), {
+      id,
+      path: where,
+      guid: `g${this.opens}`,
+      access: READ | WRITE,
+      disposition,
+      ...(key === ""
+        ? {}
+        : { leaseKey: key, lease: one.asked, ...(parent === "" ? {} : { parentKey: parent }) }),
+    });
+    return { id, command };
+  }
+
+  /** For a file that nobody has had yet. */
+  private newKey(key: number): string {
+    return key === 0 ? "" : `new${this.opens + 1}`;
+  }
+
+  private parentOf({ client, parent }: { client: number; parent: number }): string {
+    return this.keyOf({ client, path: PATHS.indexOf(DIRECTORY), key: parent });
+  }
+
+  /** A file of its own in the directory: nobody is in its way, and all who list the directory hear of it. */
+  private create(one: Step & { op: "create" }): void {
+    if (!this.connected[one.client] || this.waits(one.client)) return;
+    const key = this.newKey(one.key);
+    const where = `${DIRECTORY}/n${this.opens + 1}`;
+    const { id, command } = this.openCommand(one, where, v1.Disposition.CREATE);
+    const result = this.world.run(command);
+    assert.notEqual(effectOf(result), null, result.error?.message ?? "");
+    this.same("done", this.world.perform(result));
+    const parent = this.parentOf(one);
+    const lease = key === "" ? null : this.grant(one.client, key, where, one.asked, parent);
+    this.handles.push({ id, client: one.client, path: where, lease, connected: true, used: false });
+    // A lease that was not granted names its parent all the same; without a request there is nothing that could.
+    this.listed(where, one.client, key === "" ? "" : parent);
+  }
+
+  private mkdir(one: Step & { op: "mkdir" }): void {
+    if (!this.connected[one.client] || this.waits(one.client)) return;
+    const where = `${DIRECTORY}/m${++this.opens}`;
+    const parent = this.parentOf(one);
+    const result = this.world.run({
+      beginEffect: {
+        fence: this.world.fence(this.at(one.client)),
+        effect: {
+          kind: v1.EffectKind.EFFECT_MKDIR,
+          share: "ca",
+          path: where,
+          directory: true,
+          parentKey: parent === "" ? null : guid(parent),
+        },
+      },
+    });
+    this.same("done", this.world.perform(result));
+    this.listed(where, one.client, parent);
+  }
+
+  /** What a listing shows of this path is another now: leases of its directory end, but the one that the actor names. */
+  private listed(where: string, number: number, parent: string): void {
+    if (!where.startsWith(`${DIRECTORY}/`)) return;
+    this.breakOthers(DIRECTORY, number, parent, (state) =>
+      state === 0 ? null : { to: 0, wait: false, ack: state !== R },
+    );
   }
 
   private write(number: number, pick: number): void {
@@ -214,13 +305,16 @@ class Runner {
         operation: "write",
       },
     });
+    if (handle.connected) handle.used = true;
     const attempt = (): Answer => {
       if (!handle.connected) return ErrorCode.FILE_CLOSED;
       // Read caches end at once; whoever caches handles is asked, whoever caches writes is waited for.
       const mustWait = this.breakOthers(handle.path, number, handle.lease?.key ?? "", (state) =>
         state === 0 ? null : { to: 0, wait: (state & W) !== 0, ack: state !== R },
       );
-      return mustWait ? "wait" : "done";
+      if (mustWait) return "wait";
+      this.listed(handle.path, number, handle.lease?.parent ?? "");
+      return "done";
     };
     this.begin(number, handle.path, attempt, result, result.effect?.pendingId ?? 0);
   }
@@ -280,17 +374,19 @@ class Runner {
     lease.state = state;
   }
 
-  private grant(number: number, key: string, where: string, asked: number): ModelLease {
+  private grant(number: number, key: string, where: string, asked: number, parent: string): ModelLease {
     const known = this.leaseOf(number, key);
-    const lease = known ?? { client: number, key, path: where, state: 0, epoch: 0, breaking: null };
+    const lease = known ?? { client: number, key, path: where, parent, state: 0, epoch: 0, breaking: null };
     if (known === undefined) this.leases.push(lease);
     if (lease.breaking === null) this.change(lease, this.granted(lease, asked));
     return lease;
   }
 
   /** Never less than before; without W, then without H, then nothing, when more cannot be had. */
-  private granted(lease: ModelLease, asked: number): number {
-    if (!STATES.includes(asked)) return lease.state;
+  private granted(lease: ModelLease, wanted: number): number {
+    if (!STATES.includes(wanted)) return lease.state;
+    // Nobody writes to a directory.
+    const asked = lease.path === DIRECTORY ? wanted & ~W : wanted;
     const others = this.handles.some((handle) => handle.path === lease.path && handle.lease !== lease);
     const writers = this.leases.some((other) => {
       const coming = other.breaking === null ? other.state : other.state & other.breaking.told;
@@ -317,6 +413,7 @@ class Runner {
     if (!STATES.includes(one.state) || (one.state & ~breaking.told) !== 0)
       return this.same(ErrorCode.REQUEST_NOT_ACCEPTED, result);
     this.same("done", result);
+    for (const handle of this.holders(lease)) handle.used = true;
     lease.state = one.state;
     // More was asked for meanwhile: a second notice.
     if ((one.state & ~breaking.required) !== 0) this.tell(lease, one.state & breaking.required);
@@ -337,6 +434,7 @@ class Runner {
     this.same("done", result);
     this.handles = this.handles.filter((other) => other !== handle);
     const { lease } = handle;
+    if (handle.used && handle.path !== DIRECTORY) this.listed(handle.path, number, lease?.parent ?? "");
     if (lease !== null && this.holders(lease).length === 0)
       this.leases = this.leases.filter((other) => other !== lease);
     this.letGo(handle.path);
@@ -350,6 +448,7 @@ class Runner {
     if (handle.connected) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
     this.same("done", result);
     handle.connected = true;
+    handle.used = true;
     assert.equal(result.open?.lease?.state ?? 0, handle.lease?.state ?? 0, "what it had stays as it was");
     if (handle.lease?.breaking?.stored) this.tell(handle.lease, handle.lease.breaking.required);
     this.letGo(handle.path);
@@ -397,6 +496,7 @@ class Runner {
           const there = this.world.lease(this.at(number), name) !== undefined;
           assert.equal(there, this.leaseOf(number, name) !== undefined, name);
         }
+    assert.equal([...machine.leases()].length, this.leases.length);
     for (const handle of this.handles)
       assert.equal(machine.handle(guid(handle.id))?.connected, handle.connected, handle.id);
   }
@@ -413,10 +513,30 @@ const numRuns = Number(process.env["RUNS"] ?? 300);
 describe(`leases against a sequential model (SEED=${seed})`, function () {
   this.timeout(600_000);
 
+  const program = fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) =>
+    new Runner().run(steps),
+  );
+
   it("random programs with breaks, acknowledgements, absences, failovers and restarts", () => {
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) => new Runner().run(steps)),
-      { seed, numRuns },
-    );
+    fc.assert(program, { seed, numRuns });
+  });
+
+  describe("notices", () => {
+    afterEach(clearMutants);
+    const planted: readonly MutantName[] = [
+      "breakWithoutWait",
+      "leaseEpochStands",
+      "storedBreakLost",
+      "directoryLeaseKept",
+      "parentKeyIgnored",
+      "directoryLeasedForWriting",
+    ];
+    for (const name of planted)
+      it(name, () => {
+        setMutant(name, true);
+        const { failed, numRuns: programs, numShrinks } = fc.check(program, { seed, numRuns: 100 });
+        assert.ok(failed, `not within 100 programs (seed ${seed})`);
+        if (process.env["REPORT"]) console.log(`${name}: program ${programs}, ${numShrinks} shrinks`);
+      });
   });
 });
