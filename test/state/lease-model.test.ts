@@ -219,6 +219,7 @@ class Runner {
       return "done";
     };
     this.begin(one.client, where, attempt, result, result.open?.pendingId ?? 0);
+    if (this.handles.some((handle) => handle.id === id)) this.letGo(where);
   }
 
   private openCommand(
@@ -265,6 +266,7 @@ class Runner {
     this.handles.push({ id, client: one.client, path: where, lease, connected: true, used: false });
     // A lease that was not granted names its parent all the same; without a request there is nothing that could.
     this.listed(where, one.client, key === "" ? "" : parent);
+    this.letGo(where);
   }
 
   private mkdir(one: Step & { op: "mkdir" }): void {
@@ -285,6 +287,7 @@ class Runner {
     });
     this.same("done", this.world.perform(result));
     this.listed(where, one.client, parent);
+    this.letGo(where);
   }
 
   /** What a listing shows of this path is another now: leases of its directory end, but the one that the actor names. */
@@ -454,12 +457,12 @@ class Runner {
     this.letGo(handle.path);
   }
 
-  /** Something changed at a file: whoever waits there is tried again, in order. */
+  /** Something changed at a file: whoever waits there, below or above it is tried again, in order. */
   private letGo(where: string): void {
     const done = this.world.eventsOf("pending-done").map(({ pendingDone }) => pendingDone ?? {});
     for (let again = true; again; ) {
       again = false;
-      for (const waiter of this.waiters.filter((one) => one.path === where)) {
+      for (const waiter of this.waiters.filter((one) => near(one.path, where))) {
         const answer = waiter.attempt();
         if (answer === "wait") continue;
         const next = done.shift();
@@ -500,6 +503,10 @@ class Runner {
     for (const handle of this.handles)
       assert.equal(machine.handle(guid(handle.id))?.connected, handle.connected, handle.id);
   }
+}
+
+function near(one: string, other: string): boolean {
+  return one === other || one.startsWith(`${other}/`) || other.startsWith(`${one}/`);
 }
 
 function byNumber(a: number | null | undefined, b: number | null | undefined): number {

@@ -12,6 +12,7 @@ const TOLD_US = 10_000_000;
 const READ = 0x81;
 const ALL = 0x10187;
 const RH = 3;
+const RWH = 7;
 const D = v1.Disposition;
 
 /** A client that caches the listing of a directory under a lease. */
@@ -39,7 +40,8 @@ class Cacher {
 
   /** Opens the directory under the lease and keeps its listing. True when the lease was granted. */
   async cache(): Promise<boolean> {
-    const lease = { key: this.key, state: RH, version: 2 };
+    // More than a directory is given.
+    const lease = { key: this.key, state: RWH, version: 2 };
     const create = this.client.create(this.directory, D.OPEN);
     this.asked = { ...create, share: SHARE, wantDirectory: true, desiredAccess: READ, lease };
     const { open } = await this.client.insist({ open: this.asked }, 0);
