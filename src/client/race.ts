@@ -154,9 +154,12 @@ export class ConnectRace<T> {
 
 /** One sentence for a caller that could not connect anywhere: every address with its reason. */
 export function nowhere(errors: ReadonlyMap<string, HoldfastError>): HoldfastError {
-  const parts = [...errors].map(([address, error]) => `${address}: ${error.codeName} ${error.message}`);
   const codes = [...errors.values()];
   const final = codes.find((error) => error.code === ErrorCode.UNSUPPORTED_VERSION) ?? codes[0];
+  const parts = [...errors].map(([address, error]) => {
+    const code = error.code === final?.code ? "" : `${error.codeName} `;
+    return `${address}: ${code}${withoutPrefix(error.message, `${address}: `)}`;
+  });
   return new HoldfastError(
     final?.code ?? ErrorCode.NOT_READY,
     `no node takes the session: ${parts.join("; ")}`,
@@ -164,4 +167,8 @@ export function nowhere(errors: ReadonlyMap<string, HoldfastError>): HoldfastErr
       next: "check the addresses, and `holdfast status` for the health of the cluster",
     },
   );
+}
+
+function withoutPrefix(text: string, prefix: string): string {
+  return text.startsWith(prefix) ? text.slice(prefix.length) : text;
 }

@@ -3,6 +3,7 @@ import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import { limits } from "../wire/limits.js";
 import type { FileChannel, FileNode, PeerInfo } from "./api.js";
+import { checkVersion } from "./calls/attach.js";
 import { sameBytes } from "../wire/same-bytes.js";
 
 /** A session of thin clients: no stream keeps it connected, its calls do. */
@@ -125,6 +126,7 @@ const UNARY_IDS = 2 ** 48;
 const NEVER: Timer = { cancel: () => {} };
 
 function checkContext(context: v1.ICallContext): void {
+  checkVersion(context.protocolVersion);
   if (!context.sessionId)
     throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, "the call's context names no session", {
       next: "open a session first and put its id and resume token into the context",

@@ -94,7 +94,8 @@ function loadContracts() {
   const files = ["coordinator", "files", "witness", "admin", "raft"].map(
     (name) => `holdfast/v1/${name}.proto`,
   );
-  return loadSync(files, { includeDirs: [folder], longs: String });
+  // Under the names that stand in the files: a client that has only reflection shall write what the documentation says.
+  return loadSync(files, { includeDirs: [folder], longs: String, keepCase: true });
 }
 
 /** The same service, with undecodable requests turned into a value instead of grpc-js's INTERNAL without detail. */

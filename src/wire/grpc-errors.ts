@@ -73,7 +73,7 @@ export function toServiceError(thrown: unknown): Partial<ServiceError> {
   const error = HoldfastError.from(thrown);
   const metadata = new Metadata();
   metadata.set(ERROR_DETAIL_TRAILER, Buffer.from(v1.ErrorDetail.encode(error.toDetail()).finish()));
-  const next = error.extras.next === undefined ? "" : ` Next: ${error.extras.next}`;
+  const next = error.extras.next === undefined ? "" : `. Next: ${error.extras.next}`;
   return { code: grpcStatus(error.code), details: `${error.codeName}: ${error.message}${next}`, metadata };
 }
 

@@ -4,6 +4,7 @@ import { connectOver } from "../../src/client/index.js";
 import type { ClientOptions } from "../../src/client/index.js";
 import { checkAddress, resolveOptions } from "../../src/client/options.js";
 import { parsePath } from "../../src/client/paths.js";
+import { nowhere } from "../../src/client/race.js";
 import { Slot, SlotTable } from "../../src/client/slots.js";
 import { ErrorCode, HoldfastError } from "../../src/wire/errors.js";
 import { address, FakeCluster, refuse } from "./fake-cluster.js";
@@ -97,6 +98,21 @@ describe(`client: parallel connect (SEED=${SEED})`, () => {
       (error: HoldfastError) => error.code === ErrorCode.UNSUPPORTED_VERSION,
     );
     assert.equal(cluster.requests("attach").length, 1);
+  });
+
+  it("says in one sentence why no node took the session, each reason once", () => {
+    const unreachable = (text: string) => new HoldfastError(ErrorCode.NOT_READY, text);
+    const error = nowhere(
+      new Map([
+        ["127.0.0.1:1", unreachable("127.0.0.1:1: connection refused or unreachable")],
+        ["127.0.0.1:2", new HoldfastError(ErrorCode.NO_QUORUM, "no leader is known")],
+      ]),
+    );
+    assert.equal(error.code, ErrorCode.NOT_READY);
+    assert.equal(
+      error.message,
+      "no node takes the session: 127.0.0.1:1: connection refused or unreachable; 127.0.0.1:2: NO_QUORUM no leader is known",
+    );
   });
 
   it("closes a dial that completes after it lost", async () => {

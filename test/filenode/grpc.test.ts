@@ -238,6 +238,10 @@ describe("FileService over gRPC", () => {
       unary(one, "Stat", { context: { sessionId: info.sessionId }, share: "demo" }),
     );
     await failsWith(ErrorCode.INVALID_ARGUMENT, unary(one, "Stat", { share: "demo", path: "f" }));
+    await failsWith(
+      ErrorCode.UNSUPPORTED_VERSION,
+      unary(one, "Stat", { context: { ...context, protocolVersion: 2 }, share: "demo", path: "f" }),
+    );
     const wrong = { ...context, resumeToken: new Uint8Array(16) };
     await failsWith(
       ErrorCode.PERMISSION_DENIED,

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
 import { connect as dial, type ClientHttp2Session } from "node:http2";
+import { createRequire } from "node:module";
 import { connect as connectTcp } from "node:net";
-import { Client, credentials, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { dirname, join } from "node:path";
+import {
+  Client,
+  credentials,
+  loadPackageDefinition,
+  Metadata,
+  type ServiceClientConstructor,
+  type ServiceError,
+} from "@grpc/grpc-js";
+import { loadFileDescriptorSetFromBuffer, loadSync, type MessageTypeDefinition } from "@grpc/proto-loader";
 import { connect, type Handle, type Session } from "../../src/client/index.js";
 import { Prng } from "../../src/runtime/index.js";
 import { ErrorCode } from "../../src/wire/errors.js";
@@ -245,6 +255,21 @@ describe(`garbage at every RPC (SEED=${seed})`, function () {
   });
 });
 
+/** As grpc's own contract says; it comes with the package that serves it. */
+const REFLECTION_PROTO = join(
+  dirname(createRequire(import.meta.url).resolve("@grpc/reflection/package.json")),
+  "build/proto/grpc/reflection/v1/reflection.proto",
+);
+
+/** A FileDescriptorSet: field 1, repeated. */
+function descriptorSet(files: readonly Buffer[]): Buffer {
+  return Buffer.concat(files.flatMap((file) => [Buffer.from([0x0a, ...varint(file.length)]), file]));
+}
+
+function varint(value: number): number[] {
+  return value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)];
+}
+
 describe("reflection and health", function () {
   this.timeout(60_000);
   let cluster: TestCluster;
@@ -282,6 +307,45 @@ describe("reflection and health", function () {
       ).toString("latin1");
       for (const name of Object.keys(services))
         assert.ok(answer.includes(`holdfast.v1.${name}`), `${version}: ${name}`);
+    }
+  });
+
+  it("lets a client that has nothing but reflection call, under the names of proto/", async () => {
+    // file_containing_symbol = 4.
+    const symbol = Buffer.from("holdfast.v1.FileService");
+    const request = Buffer.concat([Buffer.from([0x22, symbol.length]), symbol]);
+    const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+    const reflection = loadSync(REFLECTION_PROTO)["grpc.reflection.v1.ServerReflectionResponse"];
+    const response = (reflection as MessageTypeDefinition<object, object>).deserialize(
+      await call(path, true, request),
+    );
+    const { fileDescriptorProto } = (
+      response as { fileDescriptorResponse: { fileDescriptorProto: Buffer[] } }
+    ).fileDescriptorResponse;
+    const contracts = loadPackageDefinition(
+      loadFileDescriptorSetFromBuffer(descriptorSet(fileDescriptorProto), { keepCase: true, longs: Number }),
+    ) as unknown as { holdfast: { v1: { FileService: ServiceClientConstructor } } };
+    const address = cluster.node("n1").grpc;
+    const client = new contracts.holdfast.v1.FileService(address, credentials.createInsecure());
+    const once = (method: string, message: object): Promise<Record<string, unknown>> =>
+      new Promise((resolve, reject) =>
+        client[method]?.(message, (error: ServiceError | null, answer: Record<string, unknown>) =>
+          error === null ? resolve(answer) : reject(error),
+        ),
+      );
+    // A node that is short of processor time has no lease now and then, and says so: a client asks again.
+    const ask = (method: string, message: object) =>
+      until(`${method} is answered`, 20_000, () => once(method, message));
+    try {
+      const client_guid = Buffer.alloc(16, 5);
+      const info = await ask("OpenSession", { client_guid, protocol_version: 1 });
+      const { session_id, resume_token } = info;
+      const context = { session_id, resume_token, client_guid, protocol_version: 1 };
+      assert.deepEqual((await ask("List", { context, share: "demo" }))["entries"] ?? [], []);
+      await ask("CloseSession", { context });
+    } finally {
+      // Its own close is the RPC of that name.
+      Client.prototype.close.call(client);
     }
   });
 

@@ -62,7 +62,7 @@ function report(context: CliContext, verb: string, from: string, to: string, don
   const paused =
     done.pauses.length === 0
       ? ""
-      : `, ${done.pauses.length} pause(s): ${done.pauses.map(duration).join(", ")}`;
+      : `, ${done.pauses.length === 1 ? "1 pause" : `${done.pauses.length} pauses`}: ${done.pauses.map(duration).join(", ")}`;
   context.out(`${from} -> ${to}  ${size(done.bytes)} in ${duration(done.tookMs)}${paused}`);
 }
 

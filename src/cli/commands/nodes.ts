@@ -88,6 +88,8 @@ export async function nodes(context: CliContext, filters: ListFilters): Promise<
   });
   const unknown = live.filter((row) => row.error !== null && !rows.some((known) => known.node === row.node));
   for (const row of unknown) rows.push(unreachableRow(row.node, row.address, row.error));
+  // Who answers lists them as they registered, and after a restart by name.
+  rows.sort((a, b) => (a.node === "" ? 1 : b.node === "" ? -1 : a.node.localeCompare(b.node)));
   printListing(context, {
     kind: "NodeList",
     columns: NODE_COLUMNS,

@@ -88,6 +88,12 @@ export async function status(context: CliContext): Promise<number> {
     extra: { cluster: rows.find((row) => row.clusterId !== "")?.clusterId ?? null, quorum },
   });
   if (!quorum) {
+    if (rows.every((row) => row.error !== null)) {
+      context.say(
+        "no node answers. Next: start the cluster (holdfast up), or name its nodes with --endpoints host:port,host:port",
+      );
+      return EXIT.unavailable;
+    }
     context.say(
       "no quorum: nothing can be changed. Next: start the nodes that are down (holdfast node --config FILE)",
     );
