@@ -1,6 +1,6 @@
 import { encodePut, ETCD_PUT_PATH, type EtcdCluster } from "./etcd-cluster.js";
 import { h2load } from "./h2load.js";
-import { counted, h2Row, measured, type Plan, type Row } from "./holdfast-load.js";
+import { counted, type H2LoadPlan, h2Row, measured, type Plan, type Row } from "./holdfast-load.js";
 import { closedLoop } from "./load.js";
 
 /** Puts of the same size as our stores, from a grpc-js client to etcd's leader. */
@@ -17,18 +17,18 @@ export async function etcdLoad(etcd: EtcdCluster, plan: Plan, warmSeconds: numbe
   return rows;
 }
 
-/** The same from h2load, after as many for warming up. */
-export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: number): Promise<Row> {
-  const load = () =>
+/** The same from h2load. */
+export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: H2LoadPlan): Promise<Row> {
+  const load = (count: number) =>
     h2load({
       address: etcd.address,
       path: ETCD_PUT_PATH,
       message: encodePut("bench/0", plan.value),
-      requests,
+      requests: count,
       clients: 4,
       streams: 16,
     });
-  await load();
-  const { result, cpu } = await counted(etcd, load);
+  await load(requests.warm);
+  const { result, cpu } = await counted(etcd, () => load(requests.measured));
   return h2Row("etcd", "put, h2load unary", result, 0, cpu);
 }

@@ -110,7 +110,12 @@ export async function streamLoad(
 }
 
 /** The same as unary calls from grpc-js. */
-export async function unaryLoad(cluster: HoldfastCluster, keys: ResumeKeys, plan: Plan): Promise<Row[]> {
+export async function unaryLoad(
+  cluster: HoldfastCluster,
+  keys: ResumeKeys,
+  plan: Plan,
+  warmSeconds: number,
+): Promise<Row[]> {
   const client = new Client(cluster.addresses[0] as string, credentials.createInsecure(), {
     "grpc.enable_http_proxy": 0,
   });
@@ -132,43 +137,46 @@ export async function unaryLoad(cluster: HoldfastCluster, keys: ResumeKeys, plan
         },
       );
     });
+  const load = (inFlight: number, seconds: number) =>
+    closedLoop({ target: "holdfast", operation: "store, grpc-js unary", inFlight, seconds }, store);
   const rows: Row[] = [];
-  for (const inFlight of plan.levels)
-    rows.push(
-      await measured(cluster, () =>
-        closedLoop(
-          { target: "holdfast", operation: "store, grpc-js unary", inFlight, seconds: plan.seconds },
-          store,
-        ),
-      ),
-    );
+  for (const level of plan.levels) {
+    await load(level, warmSeconds);
+    rows.push(await measured(cluster, () => load(level, plan.seconds)));
+  }
   client.close();
   return rows;
 }
 
-/** The same from h2load, after as many for warming up; the stored version proves that the calls were carried out. */
+/** How many calls h2load makes to warm a target up, and then to measure it. */
+export interface H2LoadPlan {
+  readonly warm: number;
+  readonly measured: number;
+}
+
+/** The same from h2load; the stored version proves that the calls were carried out. */
 export async function h2Load(
   cluster: HoldfastCluster,
   keys: ResumeKeys,
   plan: Plan,
-  requests: number,
+  requests: H2LoadPlan,
 ): Promise<Row> {
   const epoch = (await keys.get("bench/0"))?.epoch ?? 0;
-  const load = () =>
+  const load = (count: number) =>
     h2load({
       address: cluster.addresses[0] as string,
       path: storeKeyMethod().path,
       message: v1.StoreKey.encode(storeKey("bench/0", epoch, plan.value)).finish(),
-      requests,
+      requests: count,
       clients: 4,
       streams: 16,
     });
-  await load();
+  await load(requests.warm);
   const before = await keys.get("bench/0");
-  const { result, cpu } = await counted(cluster, load);
+  const { result, cpu } = await counted(cluster, () => load(requests.measured));
   const after = await keys.get("bench/0");
   const stored = (after?.version ?? 0) - (before?.version ?? 0);
-  return h2Row("holdfast", "store, h2load unary", result, requests - stored, cpu);
+  return h2Row("holdfast", "store, h2load unary", result, requests.measured - stored, cpu);
 }
 
 /** An h2load result as a row; it gives no percentiles. */
