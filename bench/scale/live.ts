@@ -4,7 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { localConfig, localNodes, type LocalNode } from "../../src/cli/local-cluster.js";
 import { freeBasePort } from "../ports.js";
 import { waitFor } from "../processes.js";
-import { operator, ScaleNode, scaleNodes } from "./nodes.js";
+import { operator, ScaleNode, scaleNodes, schedule } from "./nodes.js";
 import { prepareFolders } from "./prepare.js";
 import { Probe } from "./probe.js";
 import type { ScaleOptions } from "./state.js";
@@ -16,6 +16,8 @@ const QUIET_MS = 5_000;
 const READY_LIMIT_MS = 120_000;
 const SNAPSHOT_LIMIT_MS = 180_000;
 const DOWN_LIMIT_MS = 20_000;
+/** Less than what is left of any lease: what happens until then is the death of a process, not the takeover. */
+const DEATH_MS = 500;
 /** A wait as long as this is no slow answer: what is known of it is printed. */
 const STALL_MS = 300;
 
@@ -76,6 +78,8 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
     Probe.open(there, "probe-3"),
     Probe.open(back, "probe-4"),
   ]);
+  const timed = [process.pid, ...survivors.map(({ child }) => child?.process.pid)];
+  if (process.env["REALTIME"] === "1") for (const pid of timed) await schedule("--rr", pid);
   await sleep(QUIET_MS);
   const before = probes.map((probe) => ({ name: probe.name, ...probe.take() }));
   note("longest wait of others before", Math.max(...before.map(({ longestMs }) => longestMs)), "ms");
@@ -83,6 +87,9 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
   for (const { node } of cluster) printRevocations(node);
   const began = performance.now();
   await owner.kill();
+  await sleep(DEATH_MS);
+  const death = Math.max(...probes.map((probe) => probe.take().longestMs));
+  note(`longest wait of others in the ${DEATH_MS} ms after the kill`, death, "ms");
   await waitFor("the takeover", [], DOWN_LIMIT_MS, async () => {
     const owned = await Promise.all(survivors.map((node) => node.metric("sessions_owned")));
     return owned.reduce((sum, each) => sum + each, 0) >= sessions ? true : null;
@@ -91,6 +98,7 @@ async function takeover(cluster: readonly ScaleNode[], sessions: number, note: N
   // What follows from the takeover (state to disk, events, sessions taken up) belongs to it.
   await sleep(QUIET_MS);
   const each = probes.map((probe) => ({ name: probe.name, ...probe.take() }));
+  if (process.env["REALTIME"] === "1") for (const pid of timed) await schedule("--other", pid);
   for (const survivor of survivors) {
     const longest = await survivor.metric("event_loop_delay_max_ms");
     note(`longest loop delay of ${survivor.node.name}, up to 20 s back`, longest, "ms");

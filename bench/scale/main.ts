@@ -3,7 +3,7 @@
  * takeover costs, and what a handle costs in memory. Then three real processes: start, takeover while others work,
  * restart, snapshot to an empty member. ONLY=snapshot: the sender's part of a snapshot in one process. Environment:
  * SESSIONS, HANDLES (per session), ONLY (state, live or snapshot), JSON (file), PROFILE (folder for CPU profiles of the
- * nodes).
+ * nodes), REALTIME=1 (survivors and clients at real-time priority while the takeover is timed, on a machine that others use).
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { localConfig, type LocalNode } from "../../src/cli/local-cluster.js";
@@ -64,7 +64,7 @@ export class ScaleNode {
    * of one of two cores, is left to idle time here, or it would be part of what the survivors' clients wait for.
    */
   async kill(): Promise<void> {
-    spawnSync("chrt", ["--all-tasks", "--idle", "--pid", "0", String(this.child?.process.pid)]);
+    await schedule("--idle", this.child?.process.pid);
     this.child?.process.kill("SIGKILL");
     await this.child?.ended;
   }
@@ -72,6 +72,13 @@ export class ScaleNode {
   async stop(): Promise<void> {
     await this.child?.stop();
   }
+}
+
+/** Sets the scheduling class of all threads of a process with util-linux's chrt; without the right to, it stays. */
+export async function schedule(policy: "--idle" | "--other" | "--rr", pid = process.pid): Promise<void> {
+  const priority = policy === "--rr" ? "10" : "0";
+  const args = ["--all-tasks", policy, "--pid", priority, String(pid)];
+  await new Promise<void>((resolve) => execFile("chrt", args, () => resolve()));
 }
 
 /** The nodes of a cluster on this host. */
