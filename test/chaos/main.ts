@@ -75,7 +75,13 @@ class Workload {
   /** Asks the clients to finish what they are at and waits for them. */
   async finish(withinMs: number): Promise<Ending> {
     this.#child.stdin?.write("finish\n");
-    const inTime = await Promise.race([this.#ended, pause(withinMs).then(() => false)]);
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), withinMs);
+    });
+    const inTime = await Promise.race([this.#ended, late]);
+    // Left alone it would keep this process for the whole time, long after the last line.
+    clearTimeout(timer);
     return { inTime, finished: this.#finished, failures: this.failures };
   }
 
