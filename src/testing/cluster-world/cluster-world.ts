@@ -392,6 +392,7 @@ export class ClusterWorld implements ClusterParts {
     for (const client of this.clients) client.stopped = true;
     let applied = "nothing";
     let running: string[] = [];
+    let full: ClusterNode | undefined;
     const deadline = this.sim.nowUs + CLUSTER_BOUND_US;
     while (this.sim.nowUs < deadline) {
       await this.advance(this.sim.nowUs + 500_000);
@@ -401,14 +402,15 @@ export class ClusterWorld implements ClusterParts {
       applied = members.map(({ replica }) => replica?.appliedIndex ?? -1).join();
       const agreed = members.every(({ replica }) => replica?.appliedIndex === leader.appliedIndex);
       running = this.operator.running(leader);
-      if (agreed && this.damage.settled && running.length === 0) {
+      // A write that found no space may say so a moment after there is room again; the guard's next look ends it.
+      full = members.find(({ guard }) => guard?.full);
+      if (agreed && this.damage.settled && running.length === 0 && full === undefined) {
         this.sim.tally.situation("nodes agree after the faults");
         this.operator.countEnded(leader);
-        const full = members.find(({ guard }) => guard?.full);
-        if (full !== undefined) throw new Violation("liveness", `${full.name} still holds its disk for full`);
         return;
       }
     }
+    if (full !== undefined) throw new Violation("liveness", `${full.name} still holds its disk for full`);
     const lost = this.damage.settled ? "" : "; a lost disk was not replaced";
     if (running.length > 0) throw new Violation("liveness", `${running.join(", ")} at the end`);
     throw new Violation("liveness", `the nodes have applied ${applied} and do not agree${lost}`);
