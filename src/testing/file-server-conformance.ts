@@ -111,6 +111,29 @@ export const fileServerConformance: readonly FileServerCase[] = [
     run: (subject) => diesAt(subject, "performed"),
   },
   {
+    name: "an owner whose epoch is over stores nothing, and does not answer",
+    async run(subject) {
+      const steady = await subject.start("a", 1, null);
+      assert.equal(await untilAdded(steady, 1), 1);
+      await steady.kill();
+      const stale = await subject.start("a", 2, "performed");
+      const heir = await subject.start("b", 1, null);
+      const late = stale.add(2);
+      await stale.stopped();
+      assert.equal(await untilAdded(heir, 2), 2);
+      assert.equal(await untilAdded(heir, 3), 3);
+      stale.resume();
+      assert.equal(await late, null, "the owner of an earlier epoch answered");
+      assert.equal(
+        await untilAdded(heir, 3),
+        3,
+        "the repeat: the stored answer is that of the present epoch",
+      );
+      assert.equal(await untilAdded(heir, 4), 4);
+      assert.equal(await subject.stored(), 4);
+    },
+  },
+  {
     name: "an owner that was paused beyond its lease does not write, and does not answer, after the takeover",
     async run(subject) {
       const steady = await subject.start("a", 1, null);

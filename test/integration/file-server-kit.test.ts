@@ -48,6 +48,15 @@ const BROKEN: readonly { what: string; from: string; to: string; noticedBy: RegE
     to: "if (false)",
     noticedBy: /paused beyond its lease/,
   },
+  {
+    what: "passes over the refusal of an epoch that is over",
+    from: `await call("storeKey", { key: record.key, ...me, epoch: record.epoch, state });
+    await call("finishEffect", { ...me, effectId: effect.id });
+    mustHoldLease();`,
+    to: `await call("storeKey", { key: record.key, ...me, epoch: record.epoch, state }).catch(() => null);
+    await call("finishEffect", { ...me, effectId: effect.id }).catch(() => null);`,
+    noticedBy: /epoch is over/,
+  },
 ];
 
 /** The example, or an edited copy of it beside the original, as a subject of the kit. */
