@@ -18,6 +18,8 @@ describe("holdfast events: what happened at all nodes", function () {
   // Each case begins where the one before has left the cluster.
   this.bail(true);
   let cluster: TestCluster;
+  /** A node that is stopped, and would not answer. */
+  let silent = "";
 
   before(async () => {
     cluster = await TestCluster.start();
@@ -26,7 +28,7 @@ describe("holdfast events: what happened at all nodes", function () {
 
   /** By one node alone: it names the others. */
   const events = async (...args: string[]) => {
-    const endpoint = cluster.nodes.find(({ name }) => cluster.isRunning(name))?.grpc ?? "";
+    const endpoint = cluster.nodes.find(({ name }) => cluster.isRunning(name) && name !== silent)?.grpc ?? "";
     const result = await run(["--endpoints", endpoint, "events", "-o", "json", ...args]);
     assert.equal(result.code, 0, result.stderr);
     return JSON.parse(result.stdout) as { items: Row[]; resumeRevision: number };
@@ -90,49 +92,79 @@ describe("holdfast events: what happened at all nodes", function () {
     assert.ok(all.items.every((row) => row.error === null));
   });
 
-  it("follows all nodes: a lease that a stopped node lost, told by that node itself", async () => {
-    const { resumeRevision } = await events();
-    const child = spawn(
-      process.execPath,
-      [
-        bin,
-        "--endpoints",
-        cluster.endpoints,
-        "events",
-        "-f",
-        "-o",
-        "json",
-        "--since",
-        String(resumeRevision),
-      ],
-      { stdio: ["ignore", "pipe", "pipe"] },
-    );
+  /** `events --follow` from that revision on, until the test ends it. */
+  function following(since: number) {
+    const where = ["--endpoints", cluster.endpoints, "events", "-f", "-o", "json"];
+    const child = spawn(process.execPath, [bin, ...where, "--since", String(since)], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     const end = ended(child);
     let lines = "";
+    let said = "";
     child.stdout.on("data", (text: string) => (lines += text));
-    const told = () =>
-      lines
-        .split("\n")
-        .filter((line) => line !== "")
-        .map((line) => JSON.parse(line) as Row);
+    child.stderr.on("data", (text: string) => (said += text));
+    return {
+      began: () => said.includes("following"),
+      told: () =>
+        lines
+          .split("\n")
+          .filter((line) => line !== "")
+          .map((line) => JSON.parse(line) as Row),
+      stop: () => {
+        child.kill("SIGINT");
+        return end;
+      },
+    };
+  }
+
+  async function aFollower(): Promise<string> {
+    const leader = await cluster.leader();
+    return cluster.nodes.find(({ name }) => name !== leader)?.name ?? "";
+  }
+
+  it("follows all nodes: a lease that a stopped node lost, told by that node itself", async () => {
+    const reader = following((await events()).resumeRevision);
     try {
-      const leader = await cluster.leader();
-      const paused = cluster.nodes.find(({ name }) => name !== leader)?.name ?? "";
+      await until("they are followed", 30_000, reader.began);
+      const paused = await aFollower();
       cluster.signal(paused, "SIGSTOP");
       await until("its death is followed", 30_000, () =>
-        told().some((row) => row.kind === "node-down" && row.text.includes(paused)),
+        reader.told().some((row) => row.kind === "node-down" && row.text.includes(paused)),
       );
       cluster.signal(paused, "SIGCONT");
       await until("it tells of its lease", 30_000, () =>
-        told().some((row) => row.kind === "lease-lost" && row.node === paused),
+        reader.told().some((row) => row.kind === "lease-lost" && row.node === paused),
       );
-      const downs = told().filter((row) => row.kind === "node-down");
+      const downs = reader.told().filter((row) => row.kind === "node-down");
       assert.equal(downs.length, 1, "told by three nodes, shown once");
     } finally {
-      child.kill("SIGINT");
+      const { code, stderr } = await reader.stop();
+      assert.equal(code, 0, stderr);
+      assert.match(stderr, /go on from here with --since \d+/);
     }
-    const { code, stderr } = await end;
-    assert.equal(code, 0, stderr);
-    assert.match(stderr, /go on from here with --since \d+/);
+    await cluster.untilReady();
+  });
+
+  it("follows a node that was silent at first: what it saw while nobody heard it is told, too", async () => {
+    const paused = await aFollower();
+    const { resumeRevision } = await events();
+    cluster.signal(paused, "SIGSTOP");
+    silent = paused;
+    await untilTold(
+      "its death",
+      (row) => row.kind === "node-down" && row.text.includes(paused) && (row.revision ?? 0) >= resumeRevision,
+    );
+    const reader = following(resumeRevision);
+    try {
+      await until("its silence is told", 30_000, () =>
+        reader.told().some((row) => row.kind === "unreachable"),
+      );
+      cluster.signal(paused, "SIGCONT");
+      await until("it tells of its lease", 30_000, () =>
+        reader.told().some((row) => row.kind === "lease-lost" && row.node === paused),
+      );
+    } finally {
+      await reader.stop();
+    }
   });
 });

@@ -5,7 +5,7 @@ import { Follower } from "../events/follow.js";
 import { type EventRow, page, unreachable } from "../events/merge.js";
 import { askAll, type Told } from "../events/sources.js";
 import { EXIT } from "../exit-codes.js";
-import { duration } from "../format.js";
+import { duration, num } from "../format.js";
 import { printListing, SCHEMA_VERSION, type Column } from "../output.js";
 
 /** Options of `holdfast events`. */
@@ -75,7 +75,9 @@ function follow(
   const follower = new Follower(request, (row) => printOne(context, row));
   context.say("following; Ctrl-C ends it");
   for (const row of rows) follower.offer(row);
-  for (const each of told) follower.follow(each, "kept" in each ? each.kept.resume : resume);
+  // Who was silent may have noted something meanwhile under a revision that the others had passed.
+  const unheard = request.fromRevision ? num(request.fromRevision) : resume;
+  for (const each of told) follower.follow(each, "kept" in each ? each.kept.resume : unheard);
   return new Promise((resolve) => {
     process.once("SIGINT", () => {
       context.say(`go on from here with --since ${follower.stop()}`);
