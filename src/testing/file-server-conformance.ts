@@ -68,6 +68,23 @@ async function diesAt(subject: FileServerUnderTest, point: StopPoint): Promise<v
   assert.equal(await subject.stored(), 3, "on the storage after the next request");
 }
 
+/** An owner that has stopped itself in request 2, and its heir, which has done 2 and 3 meanwhile. `late`: its own answer to 2. */
+async function overtakenAt(
+  subject: FileServerUnderTest,
+  point: StopPoint,
+): Promise<{ stopped: RunningServer; heir: RunningServer; late: Promise<number | null> }> {
+  const steady = await subject.start("a", 1, null);
+  assert.equal(await untilAdded(steady, 1), 1);
+  await steady.kill();
+  const stopped = await subject.start("a", 2, point);
+  const heir = await subject.start("b", 1, null);
+  const late = stopped.add(2);
+  await stopped.stopped();
+  assert.equal(await untilAdded(heir, 2), 2);
+  assert.equal(await untilAdded(heir, 3), 3);
+  return { stopped, heir, late };
+}
+
 /** The known ways to get a file server wrong, as cases (docs/file-servers.md). */
 export const fileServerConformance: readonly FileServerCase[] = [
   {
@@ -113,15 +130,7 @@ export const fileServerConformance: readonly FileServerCase[] = [
   {
     name: "an owner whose epoch is over stores nothing, and does not answer",
     async run(subject) {
-      const steady = await subject.start("a", 1, null);
-      assert.equal(await untilAdded(steady, 1), 1);
-      await steady.kill();
-      const stale = await subject.start("a", 2, "performed");
-      const heir = await subject.start("b", 1, null);
-      const late = stale.add(2);
-      await stale.stopped();
-      assert.equal(await untilAdded(heir, 2), 2);
-      assert.equal(await untilAdded(heir, 3), 3);
+      const { stopped: stale, heir, late } = await overtakenAt(subject, "performed");
       stale.resume();
       assert.equal(await late, null, "the owner of an earlier epoch answered");
       assert.equal(
@@ -136,15 +145,7 @@ export const fileServerConformance: readonly FileServerCase[] = [
   {
     name: "an owner that was paused beyond its lease does not write, and does not answer, after the takeover",
     async run(subject) {
-      const steady = await subject.start("a", 1, null);
-      assert.equal(await untilAdded(steady, 1), 1);
-      await steady.kill();
-      const paused = await subject.start("a", 2, "announced");
-      const heir = await subject.start("b", 1, null);
-      const late = paused.add(2);
-      await paused.stopped();
-      assert.equal(await untilAdded(heir, 2), 2);
-      assert.equal(await untilAdded(heir, 3), 3);
+      const { stopped: paused, heir, late } = await overtakenAt(subject, "announced");
       paused.resume();
       assert.equal(await late, null, "the paused owner answered");
       assert.equal(await paused.add(4), null, "the paused owner serves on");
