@@ -157,7 +157,10 @@ export class ClusterOperator {
     return known.length === 1 && known[0]?.id === raftId;
   }
 
-  /** A leader that is to go hands over and sends people to its successor. */
+  /**
+   * A leader that is to go hands over and sends people to its successor. Meanwhile a disk may have been lost, and then the
+   * member that was to go is needed until the lost one is replaced (seed 520081: two voters were left, one of them lost).
+   */
   private async change(replica: ReplicaNode, request: v1.IChangeMembersRequest): Promise<void> {
     for (let asked = replica, tries = 1; ; tries++) {
       try {
@@ -168,6 +171,8 @@ export class ClusterOperator {
         if (tries === CHANGE_TRIES_MAX) throw error;
       }
       await this.world.pause(CHANGE_PAUSE_US);
+      if (this.world.damage.pending)
+        throw new HoldfastError(ErrorCode.PRECONDITION_FAILED, "a member is to be replaced first");
       asked = this.world.leader() ?? asked;
     }
   }
