@@ -1,26 +1,13 @@
 import { fileURLToPath } from "node:url";
-import {
-  Server,
-  ServerInterceptingCall,
-  ServerListenerBuilder,
-  type ServerInterceptor,
-  type ServiceDefinition,
-  type UntypedServiceImplementation,
-} from "@grpc/grpc-js";
+import { Server, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { HealthImplementation } from "grpc-health-check";
-import { ErrorCode, HoldfastError } from "../wire/errors.js";
-import { toServiceError } from "../wire/grpc-errors.js";
 import { limits } from "../wire/limits.js";
 import type { NodeConfig } from "./config.js";
 import { serverCredentials } from "./credentials.js";
+import { refuseUnknownMethods, tolerant, typedRefusals } from "./grpc-refusals.js";
 import { addressError } from "./http-server.js";
-
-/** A request whose bytes are no message of its type; the interceptor answers it, no handler ever sees it. */
-class Malformed {
-  constructor(readonly reason: string) {}
-}
 
 /** A silent connection is probed after this time and given up after as much again. */
 const KEEPALIVE_MS = 1_000;
@@ -48,8 +35,9 @@ export class GrpcServer {
       "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
       // Its records cost objects for each call, and nobody reads them: a node has metrics of its own.
       "grpc.enable_channelz": 0,
-      interceptors: [answerMalformed],
+      interceptors: [typedRefusals],
     });
+    refuseUnknownMethods(this.server);
     this.health = new HealthImplementation({ "": "NOT_SERVING" });
     this.health.addToServer(this.server);
     new ReflectionService(loadContracts()).addToServer(this.server);
@@ -97,46 +85,3 @@ function loadContracts() {
   // Under the names that stand in the files: a client that has only reflection shall write what the documentation says.
   return loadSync(files, { includeDirs: [folder], longs: String, keepCase: true });
 }
-
-/** The same service, with undecodable requests turned into a value instead of grpc-js's INTERNAL without detail. */
-function tolerant(definition: ServiceDefinition): ServiceDefinition {
-  const wrapped: Record<string, ServiceDefinition[string]> = {};
-  for (const [name, method] of Object.entries(definition)) {
-    wrapped[name] = {
-      ...method,
-      requestDeserialize(bytes: Buffer) {
-        try {
-          return method.requestDeserialize(bytes);
-        } catch (error) {
-          return new Malformed(error instanceof Error ? error.message : String(error));
-        }
-      },
-    };
-  }
-  return wrapped;
-}
-
-const answerMalformed: ServerInterceptor = (method, call) =>
-  new ServerInterceptingCall(call, {
-    start(next) {
-      next(
-        new ServerListenerBuilder()
-          .withOnReceiveMessage((message: unknown, pass) => {
-            if (!(message instanceof Malformed)) return pass(message);
-            const error = toServiceError(
-              new HoldfastError(
-                ErrorCode.INVALID_ARGUMENT,
-                `the request of ${method.path} is not a message of its type: ${message.reason}`,
-                { next: "compare the client's proto files with those of this version" },
-              ),
-            );
-            call.sendStatus({
-              code: error.code ?? 13,
-              details: error.details ?? "",
-              metadata: error.metadata ?? null,
-            });
-          })
-          .build(),
-      );
-    },
-  });
