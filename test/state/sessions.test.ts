@@ -153,7 +153,31 @@ describe("nodes", () => {
     assert.equal(record()?.sessionsBack, 1);
     world.pass(60_000);
     assert.equal(record()?.sessionsLost, 1);
+    assert.equal(record()?.sessionsMovedOn ?? 0, 0);
     assert.equal(world.machine.session(b.sessionId), undefined);
+  });
+
+  it("a session that moves again before its client is back is waited for by the later record alone", () => {
+    const world = new World();
+    const a = world.client("a");
+    world.kill("n1");
+    world.kill(world.session(a).owner ?? "");
+    const counts = () =>
+      [...world.machine.failovers()].map((record) => [
+        record.sessions ?? 0,
+        record.sessionsBack ?? 0,
+        record.sessionsLost ?? 0,
+        record.sessionsMovedOn ?? 0,
+      ]);
+    assert.deepEqual(counts(), [
+      [1, 0, 1, 1],
+      [1, 0, 0, 0],
+    ]);
+    world.connect(a);
+    assert.deepEqual(counts(), [
+      [1, 0, 1, 1],
+      [1, 1, 0, 0],
+    ]);
   });
 });
 

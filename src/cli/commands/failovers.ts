@@ -36,8 +36,13 @@ interface FailoverRow {
   clientGapMs: number | null;
   sessions: number;
   handles: number;
+  /** Whose clients came back. */
   back: number;
+  /** Moved again before their clients were back: a later record waits for those. */
+  movedOn: number;
+  /** Whose clients did not come back in time: session and handles are closed. */
   lost: number;
+  /** Whose clients may still come. */
   awaited: number;
   measured: number;
   slowestSession: string;
@@ -65,6 +70,7 @@ const FAILOVER_COLUMNS: readonly Column<FailoverRow>[] = [
   { title: "SESSIONS", right: true, show: (row) => String(row.sessions) },
   { title: "HANDLES", right: true, show: (row) => String(row.handles) },
   { title: "BACK", right: true, show: (row) => String(row.back) },
+  { title: "MOVED ON", right: true, show: (row) => String(row.movedOn) },
   { title: "LOST", right: true, show: (row) => String(row.lost) },
   { title: "OPERATION", wide: true, show: (row) => row.operation },
   { title: "REASON", wide: true, show: (row) => row.reason },
@@ -75,7 +81,8 @@ function clientSaw(row: FailoverRow): string {
   return row.clientGapMs === null ? "-" : fineDuration(row.clientGapMs);
 }
 
-function toRow(record: v1.IFailoverRecord): FailoverRow {
+/** A record as it is shown. */
+export function toRow(record: v1.IFailoverRecord): FailoverRow {
   const ms = (us: number | null | undefined) => num(us) / 1_000;
   const phases = {
     detectMs: ms(record.detectUs),
@@ -84,7 +91,8 @@ function toRow(record: v1.IFailoverRecord): FailoverRow {
     reassignMs: ms(record.reassignUs),
     reclaimMs: ms(record.reclaimUs),
   };
-  const [sessions, back, lost] = [num(record.sessions), num(record.sessionsBack), num(record.sessionsLost)];
+  const [sessions, back, gone] = [num(record.sessions), num(record.sessionsBack), num(record.sessionsLost)];
+  const movedOn = num(record.sessionsMovedOn);
   return {
     id: String(record.id ?? 0),
     when: record.wallTime ?? "",
@@ -98,8 +106,9 @@ function toRow(record: v1.IFailoverRecord): FailoverRow {
     sessions,
     handles: num(record.handles),
     back,
-    lost,
-    awaited: Math.max(0, sessions - back - lost),
+    movedOn,
+    lost: Math.max(0, gone - movedOn),
+    awaited: Math.max(0, sessions - back - gone),
     measured: num(record.sessionsMeasured),
     slowestSession: num(record.slowestSession) === 0 ? "" : String(record.slowestSession),
     operation: record.operationId ?? "",
@@ -145,7 +154,7 @@ export async function failovers(context: CliContext, id = ""): Promise<number> {
 function story(row: FailoverRow): string {
   const line = (name: string, value: string, what = "") =>
     `  ${name.padEnd(10)}${value.padStart(11)}${what === "" ? "" : `   ${what}`}`;
-  const counts = `${row.back} came back, ${row.lost} did not, ${row.awaited} are waited for`;
+  const counts = `${row.back} came back, ${row.movedOn} moved on, ${row.lost} did not come, ${row.awaited} are waited for`;
   const operation = row.operation === "" ? "" : `, operation ${row.operation}`;
   return [
     `${row.kind} ${row.id} (${row.cause}${operation})${row.when === "" ? "" : `, ${row.when}`}`,

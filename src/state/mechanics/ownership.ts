@@ -217,15 +217,19 @@ export function beginFailover(tx: Tx, record: v1.IFailoverRecord): FailoverRow {
 /** Notes with which takeover a session waits for its client. */
 export function awaitClients(tx: Tx, failover: FailoverRow, sessions: Iterable<SessionRow>): void {
   for (const session of sessions) {
-    noteReturn(tx, session, "lost");
+    noteReturn(tx, session, "moved on");
     session.r.failoverId = failover.r.id;
     session.r.movedBy = failover.r.id;
     tx.store.touch(session);
   }
 }
 
-/** A client has come back after a takeover, or will not come any more. */
-export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost"): void {
+/**
+ * A client has come back after a takeover, will not come any more, or its session has moved again before: no return counts
+ * for the earlier takeover then. What counts is in its figure of the lost as well: in a group with members of an older
+ * version, which know no other, that figure is the same everywhere.
+ */
+export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost" | "moved on"): void {
   const id = session.r.failoverId;
   if (id === 0) return;
   session.r.failoverId = 0;
@@ -234,5 +238,6 @@ export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost"): v
   if (row === undefined) return;
   if (how === "back") row.r.sessionsBack++;
   else row.r.sessionsLost++;
+  if (how === "moved on") row.r.sessionsMovedOn++;
   tx.store.touch(row);
 }
