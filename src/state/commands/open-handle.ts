@@ -10,6 +10,7 @@ import { attemptOpen, openResult } from "../mechanics/opening.js";
 import { answerReplay } from "../mechanics/replaying.js";
 import { onceOnly } from "../mechanics/reply-cache.js";
 import { resumeHandle } from "../mechanics/resuming.js";
+import { mayNameFolder } from "../rules/disposition.js";
 import { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
 import {
@@ -81,6 +82,7 @@ function openProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Prob
     optionalGuidProblem("application instance", command.appInstance?.id),
     bytesProblem("blob", command.blob, limits.blobBytesMax),
     kindProblem(command.kind ?? 0),
+    folderProblem(command),
     observedProblem(command.observed),
     limitProblem(tx, session),
   );
@@ -89,6 +91,20 @@ function openProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Prob
 function kindProblem(kind: v1.HandleKind): Problem {
   if (v1.HandleKind[kind] !== undefined) return null;
   return fail(ErrorCode.INVALID_ARGUMENT, `handle kind ${kind} is unknown`);
+}
+
+function folderProblem(command: v1.IOpenHandle): Problem {
+  if (!command.wantDirectory) return null;
+  const where = `${command.share}:${command.path}`;
+  if (command.wantFile)
+    return fail(ErrorCode.INVALID_PARAMETER, `${where}: a file and a directory were asked for at once`);
+  const disposition = command.disposition ?? 0;
+  if (mayNameFolder(disposition)) return null;
+  return fail(
+    ErrorCode.INVALID_PARAMETER,
+    `${where}: a directory cannot be opened with ${v1.Disposition[disposition]}, it has no content to replace`,
+    { next: "use OPEN, OPEN_IF or CREATE for a directory" },
+  );
 }
 
 function observedProblem(observed: v1.IObservedFile | null | undefined): Problem {

@@ -177,9 +177,14 @@ export function buryTombstone(tx: Tx, handle: HandleRow): void {
     return;
   }
   store.handles.bury(handle);
-  const { tombstones } = handle.session;
+  const { session } = handle;
+  const { tombstones } = session;
   for (const oldest of tombstones) {
     if (tombstones.size <= limits.tombstonesPerSessionMax) break;
+    if (!session.r.tombstonesDropped) {
+      session.r.tombstonesDropped = true;
+      tx.touchSession(session);
+    }
     store.handles.remove(oldest);
     store.drop(oldest);
   }

@@ -16,7 +16,10 @@ export function answerReplay(tx: Tx, session: SessionRow, command: v1.IOpenHandl
   const guid = idOf(command.createGuid);
   if (guid === "") return null;
   const handle = find(tx, session, guid);
-  if (handle === null) return command.replay ? byGuidAlone(tx, session, command, guid) : null;
+  if (handle === null) {
+    if (!command.replay) return null;
+    return byGuidAlone(tx, session, command, guid) ?? perhapsForgotten(tx, session, command);
+  }
   const persistent = handle.kind === v1.HandleKind.PERSISTENT;
   let state = guidState(session, handle);
   if (mutant.replayAfterUse && state === "used" && command.replay) state = "eligible-here";
@@ -156,4 +159,21 @@ function byGuidAlone(
     );
   if (handle.leaseKey !== "") return notAvailable(handle);
   return answer(tx, session, command, handle, "resume");
+}
+
+/**
+ * Nobody knows this guid, but the client has closed more handles than there are tombstones kept: its create may have run. A
+ * handle that is in place is never forgotten, so either the handle is closed or the create never ran, and FILE_CLOSED is true
+ * of both: nothing is done, and the client opens the file under a new guid. A request id tells the two apart by itself: what
+ * its slot has gone past was refused before this is asked.
+ */
+function perhapsForgotten(tx: Tx, session: SessionRow, command: v1.IOpenHandle): v1.ICommandResult | null {
+  if (command.kind !== v1.HandleKind.PERSISTENT || (command.request?.sequence ?? 0) !== 0) return null;
+  const dropped = tx.store.sessions.ofClient(session.client).some(({ r }) => r.tombstonesDropped);
+  if (!dropped) return null;
+  return fail(
+    ErrorCode.FILE_CLOSED,
+    "the create with this guid is unknown, and its client has closed more handles since than are remembered",
+    { next: "open the file again under a new create guid" },
+  );
 }

@@ -54,3 +54,19 @@ export function overwrites(disposition: v1.Disposition): boolean {
     disposition === v1.Disposition.SUPERSEDE
   );
 }
+
+/** Whether a create that asks for a folder may have this disposition. A missing one does not compile. */
+const NAMES_FOLDER: Record<v1.Disposition, boolean> = {
+  [v1.Disposition.DISPOSITION_UNSPECIFIED]: true,
+  [v1.Disposition.SUPERSEDE]: false,
+  [v1.Disposition.OPEN]: true,
+  [v1.Disposition.CREATE]: true,
+  [v1.Disposition.OPEN_IF]: true,
+  [v1.Disposition.OVERWRITE]: false,
+  [v1.Disposition.OVERWRITE_IF]: false,
+};
+
+/** False for the dispositions that replace content, of which a folder has none (MS-FSA 2.1.5.1, parameter validation). */
+export function mayNameFolder(disposition: v1.Disposition): boolean {
+  return NAMES_FOLDER[disposition] ?? true;
+}

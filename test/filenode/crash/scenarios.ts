@@ -86,7 +86,10 @@ function opens(): Scenario[] {
   return made;
 }
 
-/** Opens that are refused by what stands there: a folder has no content that could be replaced (semantics.md F1). */
+/** A folder has no content that could be replaced, so none may be asked for by these (MS-FSA 2.1.5.1). */
+const REPLACES: ReadonlySet<v1.Disposition> = new Set([D.SUPERSEDE, D.OVERWRITE, D.OVERWRITE_IF]);
+
+/** Opens that are refused by what stands there (semantics.md F1). */
 const refusals: readonly (readonly [v1.Disposition, there: "file" | "folder" | "nothing", ErrorCode])[] = [
   [D.SUPERSEDE, "folder", ErrorCode.OBJECT_NAME_COLLISION],
   [D.OVERWRITE, "folder", ErrorCode.OBJECT_NAME_COLLISION],
@@ -110,15 +113,29 @@ function refused(): Scenario[] {
         prepare: nothing,
         request: () => ({ open: { ...open("d", disposition, false).open, wantDirectory } }),
         answer: (response) => ErrorCode[response.error?.code ?? 0],
-        answered: ErrorCode[code],
+        answered: ErrorCode[wantDirectory && REPLACES.has(disposition) ? ErrorCode.INVALID_PARAMETER : code],
       };
     }),
   );
 }
 
+/** What would make a file where nothing stands makes no folder. */
+function refusedFolders(): Scenario[] {
+  return [D.SUPERSEDE, D.OVERWRITE_IF].map((disposition) => ({
+    name: `open ${v1.Disposition[disposition]} of a missing folder`,
+    before: { other: "kept" },
+    after: { other: "kept" },
+    prepare: nothing,
+    request: () => ({ open: { ...open("d", disposition, false).open, wantDirectory: true } }),
+    answer: (response) => ErrorCode[response.error?.code ?? 0],
+    answered: ErrorCode[ErrorCode.INVALID_PARAMETER],
+  }));
+}
+
 /** Operations of which nothing may be seen outside the state, at no step. */
 export const withoutEffect: readonly Scenario[] = [
   ...refused(),
+  ...refusedFolders(),
   ...[D.OPEN, D.OPEN_IF].flatMap((disposition) =>
     [false, true].map(
       (deleteOnClose): Scenario => ({
@@ -157,7 +174,7 @@ export const scenarios: readonly Scenario[] = [
     answer: (response) => response.close !== null,
     answered: true,
   },
-  ...([D.SUPERSEDE, D.CREATE, D.OPEN_IF, D.OVERWRITE_IF] as const).flatMap((disposition) =>
+  ...([D.CREATE, D.OPEN_IF] as const).flatMap((disposition) =>
     [false, true].map(
       (deleteOnClose): Scenario => ({
         name: `open ${v1.Disposition[disposition]} of a missing folder${deleteOnClose ? ", delete on close" : ""}`,

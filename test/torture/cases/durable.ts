@@ -187,14 +187,54 @@ function persistentMeeting(how: Meeting): Case {
 }
 
 /**
- * Own opens beside a leased handle: what they are, and what the lease is at the return (durable-v2-open). The third case
- * ends with RH there; here an open for attributes takes nothing from anybody (semantics.md F3), and gets no lease itself.
+ * Own opens under no key or another, which are somebody else's to the lease: what the lease is when they come first, as in
+ * the source (durable-v2-open), and when they come to a handle that has RWH (semantics.md F3: an open for attributes takes
+ * nothing from anybody).
  */
-const BESIDE: readonly (readonly [name: string, more: Partial<v1.IOpenRequest>, after: number])[] = [
-  ["stat-and-lease", { desiredAccess: ATTRIBUTES }, RWH],
-  ["nonstat-and-lease", { desiredAccess: READ | WRITE }, RH],
-  ["statRH-and-lease", { desiredAccess: ATTRIBUTES, ...lease("statRH", RH) }, RWH],
+const BESIDE: readonly (readonly [
+  name: string,
+  more: Partial<v1.IOpenRequest>,
+  first: number,
+  later: number,
+])[] = [
+  ["stat-and-lease", { desiredAccess: ATTRIBUTES }, RWH, RWH],
+  ["nonstat-and-lease", { desiredAccess: READ | WRITE }, RH, RH],
+  ["statRH-and-lease", { desiredAccess: ATTRIBUTES, ...lease("statRH", RH) }, RH, RWH],
 ];
+
+/** The other open first: the lease is what can stand beside it. */
+function afterOwnOpen(
+  [name, more, granted]: (typeof BESIDE)[number],
+  kind: v1.HandleKind.DURABLE | v1.HandleKind.PERSISTENT,
+): Case {
+  return {
+    name: `${name}, ${K[kind].toLowerCase()}`,
+    run: async (world, lose) => {
+      const path = `${name} first ${kind}`;
+      const share = kind === K.DURABLE ? "plain" : "ca";
+      const a = await world.holder(path);
+      const own = more.lease ? { ...more, ...lease(path.slice(2), RH) } : more;
+      const first = async (): Promise<void> => {
+        const createGuid = guid(`${path} ${a.requestId(1).sequence}`);
+        await a.must({ open: a.openRequest(path, { share, kind: K.PLAIN, createGuid, ...own }) });
+      };
+      await first();
+      const held = await a.hold(path, { share, kind, ...lease(path, RWH) });
+      assert.equal(held.reply.kind, kind);
+      assert.equal(held.reply.lease?.state, granted);
+      held.again = async () => {
+        await a.must({ close: { handle: held.reply.handle ?? null } }, { request: a.requestId() });
+        await first();
+        held.asked = { ...held.asked, createGuid: guid(`${path} again ${a.requestId(1).sequence}`) };
+        held.reply = (await a.must({ open: held.asked })).open ?? {};
+        assert.equal(held.reply.lease?.state, granted);
+      };
+      await lose();
+      const resumed = await a.backFor(held);
+      if (resumed !== null) assert.equal(resumed.lease?.state, granted);
+    },
+  };
+}
 
 export const durableCases: readonly Case[] = [
   ...MEETINGS.map(durableMeeting),
@@ -246,10 +286,11 @@ export const durableCases: readonly Case[] = [
       },
     }),
   ),
+  ...([K.DURABLE, K.PERSISTENT] as const).flatMap((kind) => BESIDE.map((how) => afterOwnOpen(how, kind))),
   ...([K.DURABLE, K.PERSISTENT] as const).flatMap((kind) =>
     BESIDE.map(
-      ([name, more, after]): Case => ({
-        name: `${name}, ${K[kind].toLowerCase()}`,
+      ([name, more, , after]): Case => ({
+        name: `${name} later, ${K[kind].toLowerCase()}`,
         run: async (world, lose) => {
           const path = `${name} ${kind}`;
           const share = kind === K.DURABLE ? "plain" : "ca";
