@@ -126,7 +126,7 @@ function ownedAnswer(state: StateView, owned: v1.IOwnedQuery, revision: number):
     effects: [...state.effects()].filter((effect) => effect.owner === node && of(effect)),
     keys: [...state.keysOf(node)].filter(of),
     pending: [...state.pending()].filter((pending) =>
-      (pending.preparing ?? []).some(
+      [...(pending.preparing ?? []), ...(pending.ending ?? [])].some(
         (asked) => asked.node === node && Number(asked.incarnation ?? 0) === incarnation,
       ),
     ),

@@ -114,11 +114,21 @@ export function pipeOf(core: NodeCore, handle: OpenHandle): WritePipe {
   handle.pipe ??= new WritePipe({
     gate: core.writeGate,
     file: () => descriptor(core, handle),
-    admit: () => core.admit(handle.session),
+    admit: () => admitWrite(core, handle),
     writesPerSyncMax: core.limits.writesPerSyncMax,
     writeThrough: handle.record.kind !== v1.HandleKind.PLAIN,
   });
   return handle.pipe;
+}
+
+// What was queued when somebody else closed the handle must not land: whoever has the file now was told that it is over.
+function admitWrite(core: NodeCore, handle: OpenHandle): void {
+  core.admit(handle.session);
+  if (handle.closed)
+    throw new HoldfastError(
+      ErrorCode.FILE_CLOSED,
+      `${handle.path}: the handle was closed before the write was made`,
+    );
 }
 
 /** A stat as clients see it. */

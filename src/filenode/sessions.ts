@@ -45,6 +45,8 @@ export class OpenHandle {
   readonly running = new Running();
   pipe: WritePipe | null = null;
   closed = false;
+  /** Closes of it that are under way: nothing new begins, or it would land after others have the file. */
+  closing = 0;
   /** This node has served it since it was opened, and so knows whether anything was written through it. */
   sinceOpen = false;
 
@@ -85,6 +87,8 @@ export class OwnedSession {
   /** Channels that serve it (semantics.md H 26), oldest first. Empty: its client is away. */
   readonly channels = new Set<number>();
   readonly running = new Running();
+  /** Its client is ending it: nothing new begins. */
+  ending = false;
   /** Operation that is about to move the session away; empty: none. New calls are refused meanwhile. */
   frozenBy = "";
   /** Set when this node is not the owner any more. */

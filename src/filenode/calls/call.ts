@@ -42,7 +42,7 @@ export function position(value: number | null | undefined, what: string): number
 /** The handle that both halves of the name mean; FILE_CLOSED otherwise (semantics.md A1). */
 export function handleOf(session: OwnedSession, id: v1.IHandleId | null | undefined): OpenHandle {
   const handle = findHandle(session, id);
-  if (handle !== undefined) return handle;
+  if (handle !== undefined && handle.closing === 0) return handle;
   throw new HoldfastError(ErrorCode.FILE_CLOSED, "the handle is not open on this connection", {
     next: "reconnect it by its persistent id, or open the file again",
   });
@@ -131,17 +131,19 @@ export async function onHandle<T>(
   operation: () => Promise<T>,
 ): Promise<T> {
   core.admit(call.session);
-  const ticket = await enter(core, call, handle, rules.modifying);
+  // From here on a close of the handle waits for it.
   handle.running.begin();
   call.counted.push(handle.running);
+  let ticket: SequenceTicket | null = null;
   try {
+    ticket = await enter(core, call, handle, rules.modifying);
     const result = rules.recorded ? await operation() : await withFirstUse(core, handle, operation);
     core.admitReply(call.session);
     return result;
   } finally {
     call.counted.pop();
     handle.running.end();
-    handle.sequence.release(ticket);
+    if (ticket !== null) handle.sequence.release(ticket);
   }
 }
 

@@ -14,6 +14,11 @@ import { resolveCall } from "./resolve.js";
 /** Hands a request to what serves it. The most frequent kinds come first. */
 export async function dispatch(core: NodeCore, call: Call, request: v1.IFileRequest): Promise<Reply> {
   refuseWhileFrozen(core, call.session);
+  if (call.session.ending && !request.closeSession)
+    throw new HoldfastError(
+      ErrorCode.UNKNOWN_SESSION,
+      `session ${call.session.id} is being ended by its client`,
+    );
   call.session.running.begin();
   call.counted.push(call.session.running);
   try {
@@ -46,11 +51,16 @@ function run(core: NodeCore, call: Call, request: v1.IFileRequest): Promise<Repl
 
 // Its handles close with it; deletes that this sets off come as events.
 async function closeSessionCall(core: NodeCore, call: Call): Promise<Reply> {
-  core.admit(call.session);
-  await core.execute(
-    { closeSession: { fence: call.session.fence(), request: call.request } },
-    call.deadlineMs,
-  );
-  dropSession(core, call.session);
+  const { session } = call;
+  core.admit(session);
+  session.ending = true;
+  try {
+    // What runs on its handles would land when others have the files already.
+    for (const handle of session.handles.values()) await handle.running.drained();
+    await core.execute({ closeSession: { fence: session.fence(), request: call.request } }, call.deadlineMs);
+  } finally {
+    session.ending = false;
+  }
+  dropSession(core, session);
   return { done: {} };
 }

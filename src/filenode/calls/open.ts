@@ -4,7 +4,7 @@ import { access } from "../access.js";
 import type { VfsStat } from "../api.js";
 import type { NodeCore } from "../core.js";
 import { dropHandle, fileInfo, installHandle, observed } from "../handles.js";
-import type { OwnedSession } from "../sessions.js";
+import type { OpenHandle, OwnedSession } from "../sessions.js";
 import { clientName, clientPath } from "../paths.js";
 import { overtaken } from "./effect.js";
 import { type Call, findHandle, type Reply, settle } from "./call.js";
@@ -188,6 +188,21 @@ export async function reconnected(
 export async function closeCall(core: NodeCore, call: Call, request: v1.ICloseRequest): Promise<Reply> {
   core.admit(call.session);
   const handle = findHandle(call.session, request.handle);
+  if (handle === undefined) return closeOnce(core, call, request, handle);
+  handle.closing += 1;
+  try {
+    return await closeOnce(core, call, request, handle);
+  } finally {
+    handle.closing -= 1;
+  }
+}
+
+async function closeOnce(
+  core: NodeCore,
+  call: Call,
+  request: v1.ICloseRequest,
+  handle: OpenHandle | undefined,
+): Promise<Reply> {
   let info: v1.IFileInfo | null = null;
   let seen: v1.IObservedFile | null = null;
   if (handle !== undefined) {

@@ -60,15 +60,15 @@ function resumeRepeated(tx: Tx, session: SessionRow, result: v1.ICommandResult):
 function open(tx: Tx, session: SessionRow, command: v1.IOpenHandle, digest: Id): v1.ICommandResult {
   const problem = openProblem(tx, session, command);
   if (problem !== null) return problem;
-  const forced = takeOverApplication(tx, session, command);
-  if (forced !== null) return forced;
+  const takeover = takeOverApplication(tx, session, command);
+  if (takeover !== null && "refuse" in takeover) return takeover.refuse;
   const replay = mutant.replayExecutesAgain ? null : answerReplay(tx, session, command);
   if (replay !== null) return replay;
   // Not before: the repeat of a create may propose the id that the first one got.
   const id = idOf(command.handleId);
   if (tx.store.handles.byId.has(id))
     return fail(ErrorCode.INVALID_ARGUMENT, `handle id ${shortHex(id)} was used before`);
-  return attemptOpen(tx, { session, command, digest, parked: null });
+  return attemptOpen(tx, { session, command, digest, parked: null, takeover });
 }
 
 function openProblem(tx: Tx, session: SessionRow, command: v1.IOpenHandle): Problem {

@@ -1,6 +1,7 @@
 import { ErrorCode } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { idOf } from "../ids.js";
+import { takeOverApplication } from "../mechanics/app-instance.js";
 import { attemptEffect, effectOf } from "../mechanics/effects.js";
 import { attemptLock } from "../mechanics/locking.js";
 import { attemptOpen } from "../mechanics/opening.js";
@@ -44,8 +45,13 @@ function attempt(tx: Tx, session: SessionRow, pending: PendingRow): v1.ICommandR
   const command = v1.Command.decode(pending.r.command);
   const digest = idOf(pending.r.requestDigest);
   const handle = tx.store.handles.byId.get(idOf(pending.r.handleId)) ?? null;
-  if (command.openHandle)
-    return attemptOpen(tx, { session, command: command.openHandle, digest, parked: pending });
+  if (command.openHandle) {
+    const open = command.openHandle;
+    // What was under way when it came may have become an open of the old instance.
+    const takeover = takeOverApplication(tx, session, open);
+    if (takeover !== null && "refuse" in takeover) return takeover.refuse;
+    return attemptOpen(tx, { session, command: open, digest, parked: pending, takeover });
+  }
   if (command.beginEffect) return retryEffect(tx, session, handle, command.beginEffect, pending);
   if (handle === null || !handle.isOpen)
     return fail(ErrorCode.FILE_CLOSED, "the handle of the waiting call was closed");

@@ -25,8 +25,13 @@ export function otherNodesOn(tx: Tx, handle: HandleRow): string[] {
  */
 export function nodesToPrepare(tx: Tx, handle: HandleRow): v1.INodeIncarnation[] {
   if (mutant.lockWithoutPrepare) return [];
+  return upNodes(tx, otherNodesOn(tx, handle));
+}
+
+/** Those of the nodes that are up, as they are now: one that is down runs nothing and is not asked. */
+export function upNodes(tx: Tx, names: readonly string[]): v1.INodeIncarnation[] {
   const nodes: v1.INodeIncarnation[] = [];
-  for (const name of otherNodesOn(tx, handle)) {
+  for (const name of names) {
     const node = tx.store.nodes.get(name);
     if (node?.up) nodes.push({ node: name, incarnation: node.r.incarnation });
   }

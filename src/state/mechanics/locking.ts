@@ -256,21 +256,24 @@ export function lockResult(handle: HandleRow, replayed = false): v1.ICommandResu
 }
 
 /**
- * A node enforces a parked lock from now on, or runs nothing any more. Locks that have all their answers are tried again.
+ * A node enforces a parked lock from now on, or runs nothing any more. Calls that have all their answers are tried again.
  */
 export function nodePrepared(tx: Tx, pending: PendingRow, node: string, incarnation: number): void {
-  const left = pending.r.preparing.filter(
-    (waiting) => waiting.node !== node || (waiting.incarnation ?? 0) > incarnation,
-  );
-  if (left.length === pending.r.preparing.length) return;
-  pending.r.preparing = left;
-  tx.store.touch(pending);
-  if (left.length === 0) tx.woken.add(pending);
+  for (const list of ["preparing", "ending"] as const) {
+    const left = pending.r[list].filter(
+      (waiting) => waiting.node !== node || (waiting.incarnation ?? 0) > incarnation,
+    );
+    if (left.length === pending.r[list].length) continue;
+    pending.r[list] = left;
+    tx.store.touch(pending);
+    if (left.length === 0) tx.woken.add(pending);
+  }
 }
 
 /** A dead node counts as having answered. */
 export function nodeGone(tx: Tx, node: string, incarnation: number): void {
   for (const pending of tx.store.pending.byId.values()) {
-    if (pending.r.preparing.length > 0) nodePrepared(tx, pending, node, incarnation);
+    if (pending.r.preparing.length > 0 || pending.r.ending.length > 0)
+      nodePrepared(tx, pending, node, incarnation);
   }
 }

@@ -11,6 +11,7 @@ import { HandleRow } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
+import { awaitEnd, type Takeover } from "./app-instance.js";
 import { breakLeases } from "./breaks.js";
 import { closeHandle } from "./closing.js";
 import { effectBeforeOpen, effectText } from "./effect-conflicts.js";
@@ -29,6 +30,8 @@ export interface OpenAttempt {
   readonly digest: Id;
   /** Absent at the first attempt. */
   readonly parked: PendingRow | null;
+  /** What it took from another instance of its application just now, and has to wait for. */
+  readonly takeover: Exclude<Takeover, { refuse: v1.ICommandResult }>;
 }
 
 /**
@@ -41,6 +44,8 @@ export function attemptOpen(tx: Tx, attempt: OpenAttempt): v1.ICommandResult {
   const reserved = attempt.parked
     ? (tx.store.handles.byId.get(idOf(attempt.parked.r.handleId)) ?? null)
     : null;
+  const ending = untilEnded(tx, attempt, reserved);
+  if (ending !== null) return ending;
   const outcome = outcomeOf(command);
   const aspirant = aspirantOf(session, command);
   const step = afterClosings(tx, command, decide(tx, attempt, reserved, aspirant, outcome));
@@ -62,6 +67,16 @@ export function attemptOpen(tx: Tx, attempt: OpenAttempt): v1.ICommandResult {
     directory: observed?.directory ?? false,
     lease: command.lease ?? null,
   });
+}
+
+/** What the handles that it closed have under way elsewhere ends first; null: nothing can land any more. */
+function untilEnded(tx: Tx, attempt: OpenAttempt, reserved: HandleRow | null): v1.ICommandResult | null {
+  const { parked, takeover } = attempt;
+  if (takeover === null) return parked?.r.ending.length ? parkedResult(parked, reserved) : null;
+  const interim = parkOpen(tx, attempt, reserved, takeover.waitFor);
+  const pending = parked ?? tx.store.pending.byId.get(interim.open?.pendingId ?? 0);
+  if (pending !== undefined && takeover.nodes.length > 0) awaitEnd(tx, pending, takeover.nodes);
+  return interim;
 }
 
 /** A file that is about to be cut is closed to the writers of other nodes first; null when it is, or nobody writes. */

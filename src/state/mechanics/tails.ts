@@ -8,6 +8,7 @@ import type { HandleRow } from "../tables/handles.js";
 import type { EffectRow, PendingRow } from "../tables/records.js";
 import type { Tx } from "../tx.js";
 import { effectText } from "./effect-conflicts.js";
+import { upNodes } from "./file-locks.js";
 import { noteNameChange, writeMark } from "./names.js";
 
 /** Why the tail of a file is closed, and from where on. */
@@ -85,12 +86,7 @@ export function nodesToClose(tx: Tx, share: string, fileId: string, here: string
   for (const other of tx.store.handles.ofFile(share, fileId))
     if (other.holds && other.isConnected && isWriter(other) && other.ownerNode !== here)
       names.add(other.ownerNode);
-  const nodes: v1.INodeIncarnation[] = [];
-  for (const name of [...names].sort()) {
-    const node = tx.store.nodes.get(name);
-    if (node?.up) nodes.push({ node: name, incarnation: node.r.incarnation });
-  }
-  return nodes;
+  return upNodes(tx, [...names].sort());
 }
 
 function isWriter(handle: HandleRow): boolean {
@@ -164,7 +160,8 @@ export function noteWriterGone(tx: Tx, handle: HandleRow): void {
   if (appender) noteEndMoved(tx, handle);
 }
 
-function mayAppend(handle: HandleRow): boolean {
+/** True for whoever may move the end of the file, by a write or by an append. */
+export function mayAppend(handle: HandleRow): boolean {
   return (handle.grantedAccess & (Access.writeData | Access.appendData)) !== 0;
 }
 

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import type { CoordinatorClient } from "../../src/coordinator/api.js";
+import type { MemoryFaults, MemoryOperation } from "../../src/testing/memory-vfs.js";
+import { ErrorCode } from "../../src/wire/errors.js";
+import type { v1 } from "../../src/wire/index.js";
+import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
+
+/** A share of which the next operation of a kind can be kept waiting. */
+class Gate {
+  readonly counts = new Map<MemoryOperation, number>();
+  #next: MemoryOperation | null = null;
+  #release: (() => void) | null = null;
+
+  readonly faults: MemoryFaults = (operation, _path, phase) => {
+    if (phase !== "before") return;
+    this.counts.set(operation, (this.counts.get(operation) ?? 0) + 1);
+    if (operation !== this.#next) return;
+    this.#next = null;
+    return new Promise<void>((resolve) => (this.#release = resolve));
+  };
+
+  holdNext(operation: MemoryOperation): void {
+    this.#next = operation;
+  }
+
+  release(): void {
+    this.#release?.();
+    this.#release = null;
+  }
+}
+
+/** A coordinator that commands of one kind reach late. */
+class Late {
+  #until: Promise<void> | null = null;
+  readonly coordinator: CoordinatorClient;
+
+  constructor(inner: CoordinatorClient, kind: keyof v1.ICommand) {
+    this.coordinator = {
+      execute: async (command, deadlineMs) => {
+        if (command[kind]) await this.#until;
+        return inner.execute(command, deadlineMs);
+      },
+      query: (query, deadlineMs) => inner.query(query, deadlineMs),
+      watch: (node, listener) => inner.watch(node, listener),
+    };
+  }
+
+  /** Holds them back until what it answers is called. */
+  hold(): () => void {
+    let go: () => void = () => {};
+    this.#until = new Promise((resolve) => (go = resolve));
+    return () => {
+      this.#until = null;
+      go();
+    };
+  }
+}
+
+/** Resolved with its answer, or null as long as there is none. */
+function watched(answer: Promise<v1.IFileResponse>): { response: v1.IFileResponse | null } {
+  const seen: { response: v1.IFileResponse | null } = { response: null };
+  void answer.then((response) => (seen.response = response));
+  return seen;
+}
+
+function code(seen: { response: v1.IFileResponse | null }): string {
+  if (seen.response === null) return "no answer yet";
+  return seen.response.error ? (ErrorCode[seen.response.error.code ?? 0] ?? "?") : "done";
+}
+
+/**
+ * Whoever opens a file after a handle was closed has it without that handle: nothing that was sent through it may land
+ * later, whoever closed it (semantics.md B1.5, D2, D3).
+ */
+describe("what still runs on a handle that is closed", () => {
+  let world: World;
+  let gate: Gate;
+  let uses: Late;
+  let n1: TestNode;
+  let n2: TestNode;
+  let alice: TestClient;
+  let bob: TestClient;
+  const instance = (version: number): v1.IAppInstance => ({
+    id: guidOf("application"),
+    hasVersion: true,
+    versionHigh: 1,
+    versionLow: version,
+  });
+
+  beforeEach(async () => {
+    world = new World();
+    world.init();
+    gate = new Gate();
+    uses = new Late(world.coordinator.client(), "useHandle");
+    n1 = await world.start("n1", { faults: gate.faults, coordinator: uses.coordinator });
+    n2 = await world.start("n2");
+    alice = await TestClient.make(1).open(n1);
+    bob = await TestClient.make(2, "bob").open(n2);
+  });
+
+  const writeOf = (open: v1.IOpenReply, text: string): v1.IFileRequest => ({
+    write: { handle: open.handle ?? null, offset: 0, data: new TextEncoder().encode(text) },
+  });
+
+  it("a write that comes while its client's close is under way is refused", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    await alice.write(open, 0, "first");
+    gate.holdNext("stat");
+    const closing = watched(alice.ask({ close: { handle: open.handle ?? null } }));
+    await quiet();
+    const writes = gate.counts.get("write");
+    await alice.refused(ErrorCode.FILE_CLOSED, writeOf(open, "later"));
+    gate.release();
+    await quiet();
+    assert.equal(code(closing), "done");
+    const his = await bob.openFile("f", { shareMode: {}, createGuid: guidOf("his") });
+    assert.equal(await bob.read(his), "first");
+    assert.equal(gate.counts.get("write"), writes);
+  });
+
+  it("a close waits for a write that has come before it and is not at the file yet", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    await alice.write(open, 0, "first");
+    const go = uses.hold();
+    alice.channelSequence += 1;
+    const writing = watched(alice.ask(writeOf(open, "later")));
+    await quiet();
+    assert.equal(code(writing), "no answer yet");
+    const closing = watched(alice.ask({ close: { handle: open.handle ?? null } }));
+    await quiet();
+    assert.equal(code(closing), "no answer yet");
+    go();
+    await quiet();
+    assert.deepEqual([code(writing), code(closing)], ["done", "done"]);
+    const his = await bob.openFile("f", { shareMode: {}, createGuid: guidOf("his") });
+    assert.equal(await bob.read(his), "later");
+  });
+
+  it("the end of a session waits for what runs on its handles, and nothing new begins", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    gate.holdNext("write");
+    const writing = watched(alice.ask(writeOf(open, "first")));
+    await quiet();
+    const ending = watched(alice.ask({ closeSession: {} }));
+    await quiet();
+    assert.equal(code(ending), "no answer yet");
+    await alice.refused(ErrorCode.UNKNOWN_SESSION, writeOf(open, "later"));
+    await bob.refused(
+      ErrorCode.SHARING_VIOLATION,
+      bob.openRequest("f", { shareMode: {}, createGuid: guidOf("his") }),
+    );
+    gate.release();
+    await quiet();
+    assert.deepEqual([code(writing), code(ending)], ["done", "done"]);
+    const his = await bob.openFile("f", { shareMode: {}, createGuid: guidOf("his again") });
+    assert.equal(await bob.read(his), "first");
+  });
+
+  for (const where of ["at another node", "at the same node"])
+    it(`a takeover by another instance waits for the write that is in the kernel ${where}`, async () => {
+      const open = await alice.openFile("f", { shareMode: {}, appInstance: instance(1) });
+      await alice.write(open, 0, "first");
+      gate.holdNext("write");
+      const inKernel = watched(alice.ask(writeOf(open, "early")));
+      const queued = watched(alice.ask(writeOf(open, "queue")));
+      await quiet();
+      const heir = where === "at another node" ? bob : await TestClient.make(3, "carol").open(n1);
+      const wanted = { shareMode: {}, appInstance: instance(2), createGuid: guidOf("heir") };
+      const taking = watched(heir.ask(heir.openRequest("f", wanted), { request: heir.requestId() }));
+      await quiet();
+      assert.equal(code(taking), "no answer yet", "alice's write may still land");
+      await alice.refused(ErrorCode.FILE_CLOSED, writeOf(open, "never"));
+      gate.release();
+      await quiet();
+      assert.equal(code(taking), "done");
+      assert.equal(code(queued), "FILE_CLOSED");
+      assert.notEqual(code(inKernel), "no answer yet");
+      const his = taking.response?.open ?? {};
+      await heir.write(his, 0, "heir");
+      await quiet();
+      assert.equal(await heir.read(his), "heiry");
+    });
+
+  it("a takeover goes on when the node with the old open is down", async () => {
+    const open = await alice.openFile("f", { shareMode: {}, appInstance: instance(1) });
+    gate.holdNext("write");
+    void alice.ask(writeOf(open, "early"));
+    await quiet();
+    const wanted = { shareMode: {}, appInstance: instance(2), createGuid: guidOf("heir") };
+    const taking = watched(bob.ask(bob.openRequest("f", wanted), { request: bob.requestId() }));
+    await quiet();
+    assert.equal(code(taking), "no answer yet");
+    world.kill(n1);
+    await quiet();
+    assert.equal(code(taking), "done");
+  });
+});
