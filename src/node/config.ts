@@ -41,7 +41,10 @@ const fenceSchema = z.strictObject({
   /** Run before a node is declared down; `{node}` and `{incarnation}` are replaced. Exit code 0 confirms its death. */
   command: z.array(z.string().min(1)).min(1).optional(),
   commandTimeoutMs: z.number().int().min(100).max(600_000).default(10_000),
-  /** Files that the dead owner had open for writing go on as copies, where nobody else has them open. */
+  /**
+   * Files that the dead owner had open for writing go on as copies. Not covered: files that several sessions have open, and
+   * files with several hard links; only a command covers those.
+   */
   copyOnTakeover: z.boolean().default(false),
 });
 

@@ -152,6 +152,11 @@ async function startFileNode(
     },
     onRegistered: () => fileNode.start(),
   });
+  if (config.fence.copyOnTakeover)
+    log.warn(
+      { fence: "copyOnTakeover", next: "use fence.command where clients share files" },
+      "fence by copies: files that several sessions have open, and files with several hard links, are not covered",
+    );
   const fileNode = createFileNode({
     node: config.name,
     runtime,
