@@ -38,3 +38,8 @@ export function time(ms: number | bigint | null | undefined): string | null {
 export function num(value: number | bigint | null | undefined): number {
   return Number(value ?? 0);
 }
+
+/** File names and client names come from others: no control character of theirs reaches the terminal. */
+export function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, "?");
+}

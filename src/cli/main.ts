@@ -2,6 +2,7 @@ import { logVerbosity, setLogVerbosity } from "@grpc/grpc-js";
 import { CommanderError } from "commander";
 import { HoldfastError } from "../wire/errors.js";
 import { EXIT, exitCodeOf } from "./exit-codes.js";
+import { printable } from "./format.js";
 import { buildProgram } from "./program.js";
 
 /** Runs one command line; answers the exit code. Errors are one line on stderr that ends with the next step. */
@@ -17,9 +18,8 @@ export async function run(argv: readonly string[]): Promise<number> {
     if (thrown instanceof CommanderError) return thrown.exitCode === 0 ? EXIT.ok : EXIT.usage;
     const error = HoldfastError.from(thrown);
     const next = error.extras.next;
-    process.stderr.write(
-      `holdfast: ${error.codeName}: ${error.message}${next === undefined ? "" : `. Next: ${next}`}\n`,
-    );
+    const line = `${error.codeName}: ${error.message}${next === undefined ? "" : `. Next: ${next}`}`;
+    process.stderr.write(`holdfast: ${printable(line)}\n`);
     if (process.env["HOLDFAST_DEBUG"] !== undefined) process.stderr.write(`${error.stack ?? ""}\n`);
     return exitCodeOf(error);
   }

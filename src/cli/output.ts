@@ -1,6 +1,7 @@
 import Table from "cli-table3";
 import { stringify } from "yaml";
 import type { CliContext } from "./context.js";
+import { printable } from "./format.js";
 
 /** Of every JSON or YAML document; raised when a key changes its meaning or goes. */
 export const SCHEMA_VERSION = 1;
@@ -53,18 +54,12 @@ export function renderTable<Row>(
     style: { head: [], border: [], "padding-left": 0, "padding-right": 2, compact: true },
     chars: NO_LINES,
   });
-  for (const row of rows) table.push(shown.map((column) => printable(column.show(row))));
+  for (const row of rows) table.push(shown.map((column) => printable(column.show(row)) || "-"));
   return table
     .toString()
     .split("\n")
     .map((line) => line.trimEnd())
     .join("\n");
-}
-
-/** File names and client names come from others: no control character of theirs reaches the terminal. */
-function printable(text: string): string {
-  const clean = text.replaceAll(/\p{Cc}/gu, "?");
-  return clean === "" ? "-" : clean;
 }
 
 const NO_LINES = {

@@ -45,6 +45,8 @@ export function buildProgram(done: Done): Command {
     .option("--tls-key <file>", "its key (or HOLDFAST_TLS_KEY)")
     .option("--stale", "answer from the asked node's own state, without a quorum")
     .addHelpText("after", EXIT_TABLE)
+    // A page of a command is read alone: what every command takes stands there too.
+    .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .showHelpAfterError("Next: holdfast --help");
   addProcesses(program, done);
@@ -95,22 +97,22 @@ function addProcesses(program: Command, done: Done): void {
     .command("node")
     .description("run one node in the foreground; SIGTERM stops it in order")
     .option("--config <file>", "its configuration, YAML")
-    .option("--set <path=value>", "one setting above the file's, such as options.leaseMs=2000", collect, [])
+    .option("--set <path=value>", "one setting above the file's, such as options.leaseMs=2000", collect)
     .addHelpText("after", NODE_EXIT_TABLE)
-    .action(async (o: { config?: string; set: string[] }) => {
+    .action(async (o: { config?: string; set?: string[] }) => {
       // Loaded only here: the rest of the command line needs neither database nor server.
       const { runNode } = await import("../node/main.js");
       const code = await runNode({
         ...(o.config === undefined ? {} : { file: o.config }),
         env: process.env,
-        settings: o.set,
+        settings: o.set ?? [],
       });
       // Everything is stopped and flushed; a channel to a parent would keep the process.
       process.exit(code);
     });
 }
 
-function collect(value: string, before: string[]): string[] {
+function collect(value: string, before: string[] = []): string[] {
   return [...before, value];
 }
 
@@ -190,10 +192,10 @@ function addLists(program: Command, done: Done): void {
     .description("a new member, without a vote at first")
     .requiredOption("--id <number>", "its number in the group, never used before")
     .requiredOption("--grpc <address>", "where the others reach it, host:port")
-    .option("--http <address>", "its metrics and health, host:port", "")
+    .option("--http <address>", "its metrics and health, host:port")
     .action(
-      action<[string, { id: string; grpc: string; http: string }]>(done, (context, name, o) =>
-        addMember(context, name, { id: count(o.id, "--id"), grpc: o.grpc, http: o.http }),
+      action<[string, { id: string; grpc: string; http?: string }]>(done, (context, name, o) =>
+        addMember(context, name, { id: count(o.id, "--id"), grpc: o.grpc, http: o.http ?? "" }),
       ),
     );
   group
@@ -272,7 +274,7 @@ function addCheck(program: Command, done: Done): void {
 }
 
 function addChanges(program: Command, done: Done): void {
-  const reason = () => new Option("--reason <text>", "why, for the record").default("");
+  const reason = () => new Option("--reason <text>", "why, for the record").default("", "none");
   program
     .command("cordon <node>")
     .description("give a node no new sessions")
@@ -303,7 +305,7 @@ function addChanges(program: Command, done: Done): void {
       .description("move sessions to another node, without an error for their clients"),
   )
     .option("--session <id>", "this session")
-    .option("--handle <id>", "the session of this handle")
+    .option("--handle <id>", "this handle alone, with its locks; its session's others stay")
     .option("--share <name>", "all sessions with handles in this share")
     .option("--node <name>", "all sessions of this node")
     .option("--expect-owner <node>", "only if this node owns it; else exit code 5")
@@ -337,7 +339,7 @@ function addChanges(program: Command, done: Done): void {
   leader
     .command("move")
     .description("hand leadership over")
-    .option("--to <member>", "to this one; default: the best caught up", "")
+    .addOption(new Option("--to <member>", "to this one").default("", "the best caught up"))
     .addOption(reason())
     .action(
       action<[{ to: string; reason: string }]>(done, (context, o) => moveLeader(context, o.to, o.reason)),

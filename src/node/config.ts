@@ -110,6 +110,8 @@ export function loadConfig(sources: ConfigSources): NodeConfig {
   const raw = sources.file === undefined ? {} : readYaml(sources.file);
   for (const [key, value] of Object.entries(sources.env)) applyEnvironment(raw, key, value);
   for (const setting of sources.settings) applySetting(raw, setting);
+  if (sources.file === undefined && Object.keys(raw).length === 0)
+    refuse("a node wants a configuration", "holdfast node --config FILE, with deploy/n1.yaml as an example");
   return checkConfig(raw, sources.file === undefined ? process.cwd() : dirname(resolve(sources.file)));
 }
 

@@ -1,10 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { connect, type Session } from "../../src/client/index.js";
-import { freePorts, run, TestCluster, until } from "./cluster.js";
+import { bin, ended, type Ended, freePorts, run, TestCluster, until } from "./cluster.js";
 
 interface Document {
   readonly schemaVersion: number;
@@ -111,6 +112,89 @@ describe("the command line against a cluster", function () {
     await ok("rm", "demo:/dir/renamed");
     await ok("rm", "-d", "demo:/dir");
     assert.match(await ok("ls"), /demo:\//);
+  });
+
+  describe("on a terminal", function () {
+    const HIDDEN = ["\u001b[?25l", "\u001b[?7l"];
+    const SHOWN = ["\u001b[?25h", "\u001b[?7h"];
+    /** Longer than anybody waits, and without any bytes on the disk. */
+    const ENDLESS = 64 * 2 ** 30;
+
+    before(function () {
+      if (spawnSync("script", ["--version"]).status !== 0) this.skip();
+    });
+
+    /** Runs a command in a terminal of its own; Ctrl-C is pressed when `until` shows. */
+    function onTerminal(args: readonly string[], until?: RegExp): Promise<Ended> {
+      const words = [process.execPath, bin, "--endpoints", cluster.endpoints, ...args];
+      const child = spawn("script", ["-qec", words.map((word) => `'${word}'`).join(" "), "/dev/null"], {
+        stdio: ["pipe", "pipe", "pipe"],
+        env: { ...process.env, TERM: "xterm" },
+      });
+      let seen = "";
+      const watch = (part: Buffer) => {
+        seen += part.toString();
+        if (until === undefined || !until.test(seen)) return;
+        child.stdout.off("data", watch);
+        child.stdin.write("\u0003");
+      };
+      child.stdout.on("data", watch);
+      return ended(child);
+    }
+
+    const givesBack = (text: string) => {
+      for (const [i, shown] of SHOWN.entries())
+        assert.ok(text.lastIndexOf(shown) > text.lastIndexOf(HIDDEN[i] as string), JSON.stringify(text));
+    };
+    const sparse = (file: string) => {
+      writeFileSync(file, "");
+      truncateSync(file, ENDLESS);
+    };
+    const ours = async () =>
+      (await documentOf("sessions")).items.filter((row) => row["client"] !== "it-client");
+
+    it("a transfer shows a bar, and nothing of it is left", async () => {
+      const local = join(folder, "long");
+      writeFileSync(local, Buffer.alloc(8 * 2 ** 20));
+      const { code, stdout } = await onTerminal(["files", "put", local, "demo:/long"]);
+      assert.equal(code, 0, stdout);
+      assert.match(stdout, / of 8\.0 MiB /);
+      givesBack(stdout);
+      assert.match(stdout, /long -> demo:\/long  8\.0 MiB in [^\n]*\r?\n$/);
+    });
+
+    it("Ctrl-C ends a put and a get: terminal, session and the unfinished file are put right", async () => {
+      const local = join(folder, "endless");
+      sparse(local);
+      sparse(join(cluster.share, "source"));
+      for (const [args, told] of [
+        [["put", local, "demo:/endless"], /demo:\/endless has only a part of [^\n]*\r?\ninterrupted/],
+        [["get", "demo:/source", join(folder, "back-again")], /interrupted/],
+      ] as const) {
+        const { code, stdout } = await onTerminal(["files", ...args], /MiB of 64\.0 GiB/);
+        assert.equal(code, 130, stdout);
+        assert.match(stdout, told);
+        givesBack(stdout);
+        // Where nobody has time to close it, it is at least not connected any more.
+        await until("nobody is connected", 15_000, async () =>
+          (await ours()).every((row) => row["state"] !== "connected"),
+        );
+      }
+      const left = readdirSync(folder).filter((name) => name.includes("back-again"));
+      assert.deepEqual(left, []);
+      rmSync(join(cluster.share, "endless"));
+    });
+
+    it("what fails before its first byte ends, too", async () => {
+      const { code, stdout } = await onTerminal([
+        "files",
+        "get",
+        "demo:/source",
+        join(folder, "no", "folder"),
+      ]);
+      assert.equal(code, 2, stdout);
+      assert.match(stdout, /cannot be written/);
+    });
   });
 
   it("leaves no session behind", async () => {

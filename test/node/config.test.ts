@@ -124,6 +124,7 @@ describe("node configuration", () => {
       assert.equal(loadConfig({ file, env: {}, settings: [] }).data, join(folder, "d/n1"));
       const bad = (run: () => unknown, pattern: RegExp) =>
         assert.throws(run, (error) => error instanceof NodeExitError && pattern.test(error.message));
+      bad(() => loadConfig({ env: {}, settings: [] }), /a node wants a configuration/);
       bad(() => loadConfig({ file, env: { HOLDFAST_NODE_FROB: "1" }, settings: [] }), /HOLDFAST_NODE_FROB/);
       bad(() => loadConfig({ file, env: {}, settings: ["frob=1"] }), /no setting frob/);
       bad(() => loadConfig({ file, env: {}, settings: ["frob"] }), /wants path=value/);

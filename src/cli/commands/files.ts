@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { createReadStream, rmSync } from "node:fs";
 import { open as openFile, rename, rm, stat as statLocal } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { connect, ErrorCode, HoldfastError, type Session, type v1 } from "../../client/index.js";
@@ -9,8 +9,17 @@ import { duration, num, size, time } from "../format.js";
 import { printDocument, printListing, type Column } from "../output.js";
 import { Progress } from "../progress.js";
 
+/** Takes back at an interrupt what would be left behind; answers how to forget it. */
+type OnInterrupt = (undo: () => void) => () => void;
+
+/** What ends a command from outside, with the number that its exit code has above 128. */
+const INTERRUPTS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 } as const;
+
 /** Runs with a session and closes it whatever happens. */
-async function withSession<T>(context: CliContext, run: (session: Session) => Promise<T>): Promise<T> {
+async function withSession<T>(
+  context: CliContext,
+  run: (session: Session, onInterrupt: OnInterrupt) => Promise<T>,
+): Promise<T> {
   const session = await connect({
     nodes: context.endpoints,
     ...(context.tls === undefined ? {} : { tls: context.tls }),
@@ -18,15 +27,28 @@ async function withSession<T>(context: CliContext, run: (session: Session) => Pr
     // For finding a node: a cluster that is not there shall not take minutes to say so. Calls have their own.
     deadlineMs: context.timeoutMs,
   });
-  const interrupted = () => {
+  const undos = new Set<() => void>();
+  let interrupted = false;
+  const stop = (signal: keyof typeof INTERRUPTS) => {
+    // A second one waits for nothing.
+    if (interrupted) process.exit(128 + INTERRUPTS[signal]);
+    interrupted = true;
+    for (const undo of undos) undo();
+    context.say("interrupted");
     // Handles and locks go at once instead of at the session's timeout.
-    void session.close({ deadlineMs: 2_000 }).finally(() => process.exit(130));
+    void session.close({ deadlineMs: 5_000 }).finally(() => process.exit(128 + INTERRUPTS[signal]));
   };
-  process.once("SIGINT", interrupted);
+  const signals = Object.keys(INTERRUPTS) as (keyof typeof INTERRUPTS)[];
+  for (const signal of signals) process.on(signal, stop);
   try {
-    return await run(session);
+    return await run(session, (undo) => {
+      undos.add(undo);
+      return () => void undos.delete(undo);
+    });
   } finally {
-    process.removeListener("SIGINT", interrupted);
+    // What the interrupt has broken off is no error to tell; the process ends with the session.
+    if (interrupted) await new Promise<never>(() => undefined);
+    for (const signal of signals) process.removeListener(signal, stop);
     await session.close({ deadlineMs: 5_000 });
   }
 }
@@ -96,9 +118,17 @@ class Meter {
 export async function put(context: CliContext, local: string, target: string): Promise<number> {
   const to = inFolder(remote(target), local === "-" ? "stdin" : local);
   const total = local === "-" ? null : await localSize(local);
-  return withSession(context, async (session) => {
+  return withSession(context, async (session, onInterrupt) => {
     const meter = new Meter(session);
-    const progress = new Progress(context, basename(to), total);
+    const progress = progressOf(context, basename(to), total);
+    let told = false;
+    // An error tells of one write, and an interrupt of none. From the first piece on the target's content is overwritten.
+    const brokenOff = () => {
+      progress.end();
+      if (meter.bytes > 0 && !told) context.say(`${to} has only a part of ${local}`);
+      told = true;
+    };
+    onInterrupt(brokenOff);
     const source = local === "-" ? process.stdin : createReadStream(local, { highWaterMark: 1024 * 1024 });
     async function* counted(): AsyncGenerator<Uint8Array> {
       for await (const piece of source as AsyncIterable<Buffer>) {
@@ -111,9 +141,11 @@ export async function put(context: CliContext, local: string, target: string): P
         deadlineMs: context.fileTimeoutMs,
         onProgress: (bytes) => progress.at(bytes),
       });
-    } finally {
-      progress.end();
+    } catch (error) {
+      brokenOff();
+      throw error;
     }
+    progress.end();
     report(context, "put", local, to, meter.done());
     return EXIT.ok;
   });
@@ -134,12 +166,16 @@ async function localSize(file: string): Promise<number> {
 export async function get(context: CliContext, source: string, local: string): Promise<number> {
   const from = remote(source);
   const to = await localTarget(local, from);
-  return withSession(context, async (session) => {
+  return withSession(context, async (session, onInterrupt) => {
     const meter = new Meter(session);
     const info = await session.stat(from);
-    const progress = new Progress(context, basename(from), num(info.size));
     const part = join(dirname(to), `.${basename(to)}.${process.pid}.part`);
     const file = await openLocal(part);
+    const progress = progressOf(context, basename(from), num(info.size));
+    const whole = onInterrupt(() => {
+      progress.end();
+      rmSync(part, { force: true });
+    });
     try {
       for await (const piece of session.readFile(from, { deadlineMs: context.fileTimeoutMs })) {
         meter.take(piece);
@@ -149,6 +185,7 @@ export async function get(context: CliContext, source: string, local: string): P
       await file.sync();
       await file.close();
       await rename(part, to);
+      whole();
     } catch (error) {
       await file.close().catch(() => undefined);
       await rm(part, { force: true });
@@ -159,6 +196,11 @@ export async function get(context: CliContext, source: string, local: string): P
     report(context, "get", from, to, meter.done());
     return EXIT.ok;
   });
+}
+
+/** Shown beside tables only: who asks for a document is a program. */
+function progressOf(context: CliContext, name: string, total: number | null): Progress {
+  return new Progress(process.stderr, { name, total: context.output === "table" ? total : null });
 }
 
 async function openLocal(file: string) {
