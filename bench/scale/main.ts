@@ -1,14 +1,17 @@
 /**
  * `make bench-scale`: a million handles in ten thousand sessions on one node. First the state machine alone: what
  * takeover costs, and what a handle costs in memory. Then three real processes: start, takeover while others work,
- * restart, snapshot to an empty member. ONLY=snapshot: the sender's part of a snapshot in one process. Environment:
- * SESSIONS, HANDLES (per session), ONLY (state, live or snapshot), JSON (file), PROFILE (folder for CPU profiles of the
- * nodes), REALTIME=1 (survivors and clients at real-time priority while the takeover is timed, on a machine that others use).
+ * restart, snapshot to an empty member. ONLY=snapshot: the sender's part of a snapshot in one process. ONLY=restart: one
+ * node, a group of its own, started TIMES times from a full disk. Environment: SESSIONS, HANDLES (per session), ONLY (state,
+ * live, snapshot or restart), TIMES, KEEP (folder that stays, with a disk to start from the next time: for restart), JSON
+ * (file), PROFILE (folder for CPU profiles of the nodes), REALTIME=1 (survivors and clients at real-time priority while the
+ * takeover is timed, on a machine that others use).
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { liveScale } from "./live.js";
+import { restartScale } from "./restart.js";
 import { snapshotScale } from "./snapshot.js";
 import { stateScale } from "./state-scale.js";
 
@@ -29,18 +32,22 @@ function note(name: string, value: number, unit: string, atMost?: number): void 
   );
 }
 
-if (!["", "state", "live", "snapshot"].includes(only))
-  throw new Error(`ONLY=${only}: it is state, live, snapshot, or left out`);
+if (!["", "state", "live", "snapshot", "restart"].includes(only))
+  throw new Error(`ONLY=${only}: it is state, live, snapshot, restart, or left out`);
 if (only === "" || only === "state") stateScale(options, note);
 if (only !== "state") {
   global.gc?.();
-  const folder = mkdtempSync(join(tmpdir(), "holdfast-scale-"));
+  const keep = process.env["KEEP"] || "";
+  if (keep !== "") mkdirSync(keep, { recursive: true });
+  const folder = keep === "" ? mkdtempSync(join(tmpdir(), "holdfast-scale-")) : resolve(keep);
   const flags = profile === "" ? [] : ["--cpu-prof", `--cpu-prof-dir=${resolve(profile)}`];
   try {
     if (only === "snapshot") await snapshotScale(folder, options, note);
-    else await liveScale(folder, options, note, flags);
+    else if (only === "restart") {
+      await restartScale(folder, options, Number(process.env["TIMES"] || 3), note, flags);
+    } else await liveScale(folder, options, note, flags);
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    if (keep === "") rmSync(folder, { recursive: true, force: true });
   }
 }
 if (process.env["JSON"])
