@@ -116,7 +116,8 @@ export function dispatch(tx: Tx, command: v1.ICommand): v1.ICommandResult {
 }
 
 function nameOf(command: v1.ICommand): CommandName | null {
-  for (const name in command) {
+  // Not "for in": it would list the 42 absent ones of a decoded command's prototype as well, at each command.
+  for (const name of Object.keys(command)) {
     if (Object.hasOwn(HANDLERS, name) && (command[name as CommandName] ?? null) !== null)
       return name as CommandName;
   }
