@@ -79,7 +79,10 @@ export interface RaftMember {
   propose(data: readonly Uint8Array[]): ProposeResult;
   /** `ifConfIndex`: refuse unless the configuration in force was introduced at that index. */
   proposeConfChange(change: ConfChange, ifConfIndex?: Index): ProposeResult;
-  /** `request` is the caller's number, given back in `reads` or `failedReads`. */
+  /**
+   * `request` is the caller's number, given back in `reads` or `failedReads`. Never to be used again, by a later process
+   * of the same member either: a leader may hold a read of this one and answer that one (lesson L40).
+   */
   readIndex(request: number): void;
   /**
    * A client of `peer` waits for the entry at `index`: where both of them are a majority, the peer is told when this disk
@@ -87,6 +90,7 @@ export interface RaftMember {
    */
   awaitedBy(peer: RaftId, index: Index): boolean;
   transferLeader(target: RaftId): DropReason | null;
+  /** Begins an election without waiting for the own timeout; with leases not while one may rest on this member's promise. */
   campaign(): void;
   forgetLeader(): void;
   reportUnreachable(peer: RaftId): void;

@@ -9,7 +9,7 @@ import type { Message } from "./message.js";
 import { mutant } from "./mutants.js";
 import { validateOptions } from "./options.js";
 import { ProgressState, type Progress } from "./progress/progress.js";
-import { hup } from "./roles/election.js";
+import { campaignUnasked } from "./roles/election.js";
 import { reportSnapshot, reportUnreachable } from "./roles/leader.js";
 import { applyConfChange } from "./roles/membership.js";
 import { awaitedBy } from "./roles/pair-commit.js";
@@ -71,7 +71,7 @@ export class Member implements RaftMember {
   }
 
   campaign(): void {
-    hup(this.core, this.core.options.preVote ? "pre-election" : "election");
+    campaignUnasked(this.core);
     checkInvariants(this.core);
   }
 

@@ -22,8 +22,13 @@ export class ReadBarriers {
   private next: Waiter[] = [];
   private readonly asked = new Map<number, Round>();
   private confirmed: Round[] = [];
-  private request = 0;
   private earliestDeadlineMs = Infinity;
+
+  /**
+   * `request` is the number before the first round's: one that no earlier process of this member can have come to. A leader
+   * may hold a read for as long as nobody confirms it, and answer the process that has followed the one that asked.
+   */
+  constructor(private request: number) {}
 
   get size(): number {
     let size = this.next.length;

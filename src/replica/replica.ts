@@ -60,7 +60,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
   private readonly installer: SnapshotInstaller;
   private readonly health: Health;
   private readonly flow: ProposalFlow;
-  private readonly reads = new ReadBarriers();
+  private readonly reads: ReadBarriers;
   private readonly turns: TurnLoop;
   private readonly writer: StateWriter;
   private readonly sender: SnapshotSender;
@@ -88,6 +88,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     this.raft = restored.raft;
     this.raftId = config.raftId;
     this.boot = 1 + runtime.random.below(2 ** 32) * 2 ** 20 + runtime.random.below(2 ** 20);
+    this.reads = new ReadBarriers(this.boot);
     this.stateMachine = restored.machine;
     this.position = restored.position;
     this.terms = restored.terms;

@@ -161,17 +161,53 @@ describe("raft lessons: reads", () => {
 
   it("with leases, a member that has restarted refuses votes for one election timeout", () => {
     const lease: Partial<RaftOptions> = { readMode: "lease", lease: { nowMs: () => 0, durationMs: 100 } };
-    const cluster = afterGrace(new Cluster([1, 2, 3], () => ({ ...lease, preVote: false })));
+    const random = (id: number) => () => (id === 3 ? 0 : 9);
+    const cluster = afterGrace(
+      new Cluster([1, 2, 3], (id) => ({ ...lease, preVote: false, random: random(id) })),
+    );
     cluster.elect(1);
     cluster.drop = (m) => m.to === 1 || m.from === 1;
     cluster.node(2).restart();
-    cluster.node(3).member.campaign();
-    cluster.settle();
+    cluster.tick(10, [3]);
     assert.equal(cluster.node(3).core.role, "candidate");
     cluster.tick(10, [2]);
-    cluster.node(3).member.campaign();
-    cluster.settle();
+    assert.equal(cluster.node(3).core.role, "candidate");
+    cluster.tick(10, [3]);
     assert.equal(cluster.node(3).core.role, "leader");
+  });
+
+  it("with leases, a member that is told to campaign does not while it hears a leader: its vote is promised", () => {
+    let now = 0;
+    const lease: Partial<RaftOptions> = { readMode: "lease", lease: { nowMs: () => now, durationMs: 100 } };
+    const cluster = afterGrace(new Cluster([1, 2, 3], () => lease));
+    cluster.elect(1);
+    // The leader and member 2 hear each other, member 3 has heard nobody for longer than any promise of its own.
+    cluster.drop = (m) => m.to === 3 || m.from === 3;
+    for (; now < 120; now += 10) cluster.tick();
+    // Then the leader is alone, and its lease rests on member 2.
+    cluster.drop = (m) => m.to === 1 || m.from === 1;
+    const leader = cluster.node(1);
+    const [second, third] = [cluster.node(2), cluster.node(3)];
+    second.member.campaign();
+    cluster.settle();
+    leader.member.readIndex(1);
+    leader.turn();
+    assert.equal(leader.reads.length, 1, "the lease holds");
+    assert.deepEqual([second.core.role, third.core.role === "leader"], ["follower", false]);
+    // Without a promise to anybody it may.
+    now += 100;
+    cluster.tick(10, [2]);
+    second.member.campaign();
+    cluster.settle();
+    assert.equal(second.core.role, "leader");
+  });
+
+  it("with leases, nobody campaigns on somebody's word just after it has started", () => {
+    const lease: Partial<RaftOptions> = { readMode: "lease", lease: { nowMs: () => 0, durationMs: 100 } };
+    const cluster = new Cluster([1, 2, 3], () => lease);
+    cluster.node(1).member.campaign();
+    cluster.settle();
+    assert.equal(cluster.node(1).core.role, "follower");
   });
 
   it("leases are refused where the settings do not carry them", () => {

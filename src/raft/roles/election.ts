@@ -33,6 +33,22 @@ export function hup(core: Core, campaign: Campaign): boolean {
   return true;
 }
 
+/**
+ * Starts an election because somebody outside says so, and not the own timeout. Not where leases rest on what this member
+ * has promised by hearing a leader: it would vote for itself within that time, and the leader answer reads beside it
+ * (lesson L41).
+ */
+export function campaignUnasked(core: Core): void {
+  const { readMode, electionTicks, preVote } = core.options;
+  const promised = core.leader !== NONE && core.electionElapsed < electionTicks;
+  const leased = readMode === "lease" && !core.mode.etcdRefusals;
+  if (leased && (promised || core.graceTicks > 0)) {
+    core.trace("ignoring campaign because a lease may rest on this member");
+    return;
+  }
+  hup(core, preVote ? "pre-election" : "election");
+}
+
 function runCampaign(core: Core, campaign: Campaign): void {
   if (core.log.hasUnappliedConfChange()) {
     broken("no campaign over unapplied configuration changes", core.log.applied, core.log.committed);

@@ -137,7 +137,6 @@ export class CoreOperator {
   /** A broken connection makes a follower doubt its leader at once. */
   private hint(): void {
     const node = this.prng.pick(this.target.nodes());
-    if (this.target.settings.readMode === "lease") return;
     this.target.sim.tally.fault("election hint");
     node.act((member) => {
       member.forgetLeader();
