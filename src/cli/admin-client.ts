@@ -198,7 +198,7 @@ export const REPEAT_AFTER_MS = 400;
 
 /**
  * Like `askAny`, one endpoint after the other: for writes that a second node must not be asked beside the first. What one
- * does not answer in time may have happened, so that ends it; unless the write carries an id by which every node knows
+ * does not answer in time may have happened, so that ends it with OUTCOME_UNKNOWN; unless the write carries an id by which every node knows
  * it again: `repeatAfterMs` says so, and how long each but the last is waited for.
  */
 export async function askInTurn<M extends keyof AdminCalls>(
@@ -220,14 +220,38 @@ export async function askInTurn<M extends keyof AdminCalls>(
       return await endpoint.call(method, request, patienceMs);
     } catch (thrown) {
       const error = HoldfastError.from(thrown);
-      const mayHaveHappened = error.code === ErrorCode.DEADLINE_EXCEEDED && repeatAfterMs === undefined;
-      if (!ELSEWHERE.has(error.code) || mayHaveHappened) throw error;
+      if (!ELSEWHERE.has(error.code)) throw error;
+      if (repeatAfterMs === undefined && mayHaveHappened(error)) throw unknownOutcome(method, address);
       errors.push({ address, error });
     } finally {
       endpoint.close();
     }
   }
-  throw nobody(errors);
+  const silent = errors.find((each) => mayHaveHappened(each.error));
+  throw silent === undefined ? nobody(errors) : unknownOutcome(method, silent.address);
+}
+
+/** True when a node may have got the call and has not answered; without a connection it was never sent. */
+function mayHaveHappened(error: HoldfastError): boolean {
+  if (error.code !== ErrorCode.DEADLINE_EXCEEDED) return false;
+  const { cause } = error.extras;
+  return !/waiting for/i.test(cause instanceof Error ? cause.message : error.message);
+}
+
+/** Where to look whether a write happened. */
+const LOOK: Partial<Record<keyof AdminCalls, string>> = {
+  Transfer: "holdfast ops list",
+  CancelOperation: "holdfast ops list",
+  ScheduleNode: "holdfast nodes",
+  MoveLeader: "holdfast status",
+  ChangeMembers: "holdfast members",
+};
+
+function unknownOutcome(method: keyof AdminCalls, address: string): HoldfastError {
+  const text = `${address} did not answer in time: it may have been done, or be done yet`;
+  return new HoldfastError(ErrorCode.OUTCOME_UNKNOWN, text, {
+    next: `${LOOK[method] ?? "holdfast status"}, before it is asked for again`,
+  });
 }
 
 /** One error for "none of them": the one that says most, with every address. */

@@ -98,6 +98,7 @@ function selected(state: StateView, request: v1.ITransferRequest): v1.ISessionRe
     throw new HoldfastError(
       ErrorCode.INVALID_ARGUMENT,
       `a transfer names one of session, handle, share and node; this one names ${ways.join(" and ") || "none"}`,
+      { next: "name one, as in: holdfast transfer --session ID --to NODE" },
     );
   if (request.sessionId) return [theSession(state, request.sessionId)];
   if (request.handleId?.length) return [theSession(state, theHandle(state, request.handleId).sessionId ?? 0)];

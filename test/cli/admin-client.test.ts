@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { createServer as createHttp2Server, type Http2Server, type ServerHttp2Session } from "node:http2";
+import { askAny, askInTurn } from "../../src/cli/admin-client.js";
+import { exitCodeOf } from "../../src/cli/exit-codes.js";
+import { ErrorCode, HoldfastError } from "../../src/wire/errors.js";
+
+const MS = 300;
+
+async function errorOf(asked: Promise<unknown>): Promise<HoldfastError> {
+  return asked.then(
+    () => assert.fail("it was answered"),
+    (error: unknown) => error as HoldfastError,
+  );
+}
+
+describe("a write that nobody answers", () => {
+  let silent: Http2Server;
+  let deaf: Server;
+  const sessions = new Set<ServerHttp2Session>();
+  const sockets = new Set<Socket>();
+
+  before(async () => {
+    // Takes calls like a node that is stopped just then, and answers none.
+    silent = createHttp2Server();
+    silent.on("session", (session) => sessions.add(session));
+    silent.on("stream", (stream) => stream.on("error", () => undefined));
+    // Takes connections, and is no node at all.
+    deaf = createServer((socket) => {
+      sockets.add(socket.on("error", () => undefined).resume());
+    });
+    for (const server of [silent, deaf]) {
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+    }
+  });
+  after(() => {
+    for (const each of [...sessions, ...sockets]) each.destroy();
+    silent.close();
+    deaf.close();
+  });
+
+  const at = (server: Http2Server | Server) => `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const request = { node: "n1", cordoned: true };
+
+  it("has an unknown outcome, exit code 7, and says where to look", async () => {
+    const error = await errorOf(askInTurn([at(silent)], "ScheduleNode", request, MS));
+    assert.equal(error.code, ErrorCode.OUTCOME_UNKNOWN, error.message);
+    assert.equal(exitCodeOf(error), 7);
+    assert.ok(error.message.includes(at(silent)), error.message);
+    assert.match(error.extras.next ?? "", /^holdfast nodes/);
+  });
+
+  it("is not asked of another node", async () => {
+    const calls: string[] = [];
+    const other = createHttp2Server((incoming) => calls.push(incoming.url));
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    try {
+      const error = await errorOf(askInTurn([at(silent), at(other)], "ScheduleNode", request, MS));
+      assert.equal(error.code, ErrorCode.OUTCOME_UNKNOWN, error.message);
+      assert.deepEqual(calls, []);
+    } finally {
+      other.close();
+    }
+  });
+
+  it("has one too where it carries an id and was asked of every node", async () => {
+    const error = await errorOf(
+      askInTurn([at(silent), at(silent)], "Transfer", { operationId: "x" }, MS, 50),
+    );
+    assert.equal(error.code, ErrorCode.OUTCOME_UNKNOWN, error.message);
+    assert.match(error.extras.next ?? "", /^holdfast ops list/);
+  });
+
+  it("was not done where it was never sent: timed out, exit code 124", async () => {
+    const error = await errorOf(askInTurn([at(deaf)], "ScheduleNode", request, MS));
+    assert.equal(error.code, ErrorCode.DEADLINE_EXCEEDED, error.message);
+    assert.equal(exitCodeOf(error), 124);
+  });
+
+  it("is another matter than a question that nobody answers: timed out", async () => {
+    const error = await errorOf(askAny([at(silent)], "ListNodes", {}, MS));
+    assert.equal(error.code, ErrorCode.DEADLINE_EXCEEDED, error.message);
+  });
+});
