@@ -3,6 +3,8 @@ import fc from "fast-check";
 import { clearMutants, type MutantName, setMutant } from "../../src/state/mutants.js";
 import { v1 } from "../../src/wire/index.js";
 import { type Client, effectOf, guid, isParked, READ, World, WRITE } from "./harness.js";
+import { LeaseBook, type ModelLease } from "./model/lease-book.js";
+import { changesData, changesListing, H, readsData, STATES } from "./model/rules.js";
 
 /**
  * A sequential model of leases (semantics.md F3, C5, C6): grants, upgrades, breaks with and without waiting, lowered
@@ -11,23 +13,13 @@ import { type Client, effectOf, guid, isParked, READ, World, WRITE } from "./har
  * rules, none of the tables. Random programs run against it and the state machine, with disconnects, failovers and
  * restarts in between: answers, who waits, who is let go in which order, states and epochs have to agree after each step.
  */
-interface ModelLease {
-  readonly client: number;
-  readonly key: string;
-  readonly path: string;
-  /** Its client's lease of the directory, which ends by nothing that is done under this one. */
-  readonly parent: string;
-  state: number;
-  epoch: number;
-  /** Present while it is being broken. */
-  breaking: { told: number; required: number; stored: boolean } | null;
-}
-
 interface ModelHandle {
   readonly id: string;
   readonly client: number;
   readonly path: string;
   readonly lease: ModelLease | null;
+  readonly data: true;
+  readonly locked: false;
   connected: boolean;
   /** Its client has done something with it, so it may have written. */
   used: boolean;
@@ -43,8 +35,6 @@ interface Waiter {
 /** "wait", an error code, or done. */
 type Answer = "wait" | "done" | v1.ErrorCode;
 
-const [R, H, W] = [1, 2, 4];
-const STATES = [0, R, R | H, R | W, R | H | W];
 const DIRECTORY = "d";
 /** A file in the directory, one beside it, and the directory. */
 const PATHS = ["d/a", "b", DIRECTORY];
@@ -111,7 +101,7 @@ class Runner {
   readonly clients: Client[];
   readonly connected = Array.from({ length: CLIENTS }, () => true);
   handles: ModelHandle[] = [];
-  leases: ModelLease[] = [];
+  readonly book = new LeaseBook(() => this.handles, DIRECTORY);
   waiters: Waiter[] = [];
   private opens = 0;
 
@@ -190,12 +180,8 @@ class Runner {
     return one.key === 0 ? "" : `k${one.client}${one.path}${one.key}`;
   }
 
-  private leaseOf(number: number, key: string): ModelLease | undefined {
-    return this.leases.find((lease) => lease.client === number && lease.key === key);
-  }
-
-  private holders(lease: ModelLease): ModelHandle[] {
-    return this.handles.filter((handle) => handle.lease === lease);
+  private add(id: string, client: number, path: string, lease: ModelLease | null): void {
+    this.handles.push({ id, client, path, lease, data: true, locked: false, connected: true, used: false });
   }
 
   private open(one: Step & { op: "open" }): void {
@@ -210,12 +196,10 @@ class Runner {
       // A holder that is away and cannot be asked to share closes the file to everybody.
       const shut = others.some(({ connected, lease }) => !connected && ((lease?.state ?? 0) & H) === 0);
       if (shut) return ErrorCode.FILE_NOT_AVAILABLE;
-      const mustWait = this.breakOthers(where, one.client, key, (state) =>
-        (state & W) === 0 ? null : { to: state & ~W, wait: true, ack: true },
-      );
+      const mustWait = this.book.breakOthers(where, one.client, key, readsData);
       if (mustWait) return "wait";
-      const lease = key === "" ? null : this.grant(one.client, key, where, one.asked, parent);
-      this.handles.push({ id, client: one.client, path: where, lease, connected: true, used: false });
+      const lease = key === "" ? null : this.book.grant(one.client, key, where, one.asked, parent);
+      this.add(id, one.client, where, lease);
       return "done";
     };
     this.begin(one.client, where, attempt, result, result.open?.pendingId ?? 0);
@@ -262,8 +246,8 @@ class Runner {
     assert.notEqual(effectOf(result), null, result.error?.message ?? "");
     this.same("done", this.world.perform(result));
     const parent = this.parentOf(one);
-    const lease = key === "" ? null : this.grant(one.client, key, where, one.asked, parent);
-    this.handles.push({ id, client: one.client, path: where, lease, connected: true, used: false });
+    const lease = key === "" ? null : this.book.grant(one.client, key, where, one.asked, parent);
+    this.add(id, one.client, where, lease);
     // A lease that was not granted names its parent all the same; without a request there is nothing that could.
     this.listed(where, one.client, key === "" ? "" : parent);
     this.letGo(where);
@@ -293,9 +277,7 @@ class Runner {
   /** What a listing shows of this path is another now: leases of its directory end, but the one that the actor names. */
   private listed(where: string, number: number, parent: string): void {
     if (!where.startsWith(`${DIRECTORY}/`)) return;
-    this.breakOthers(DIRECTORY, number, parent, (state) =>
-      state === 0 ? null : { to: 0, wait: false, ack: state !== R },
-    );
+    this.book.breakOthers(DIRECTORY, number, parent, changesListing);
   }
 
   private write(number: number, pick: number): void {
@@ -311,10 +293,7 @@ class Runner {
     if (handle.connected) handle.used = true;
     const attempt = (): Answer => {
       if (!handle.connected) return ErrorCode.FILE_CLOSED;
-      // Read caches end at once; whoever caches handles is asked, whoever caches writes is waited for.
-      const mustWait = this.breakOthers(handle.path, number, handle.lease?.key ?? "", (state) =>
-        state === 0 ? null : { to: 0, wait: (state & W) !== 0, ack: state !== R },
-      );
+      const mustWait = this.book.breakOthers(handle.path, number, handle.lease?.key ?? "", changesData);
       if (mustWait) return "wait";
       this.listed(handle.path, number, handle.lease?.parent ?? "");
       return "done";
@@ -343,84 +322,19 @@ class Runner {
     );
   }
 
-  /** What an operation does to the leases of others; true when it has to wait for one of them. */
-  private breakOthers(
-    where: string,
-    number: number,
-    key: string,
-    rule: (state: number) => { to: number; wait: boolean; ack: boolean } | null,
-  ): boolean {
-    let mustWait = false;
-    for (const lease of this.leases) {
-      if (lease.path !== where || (key !== "" && lease.client === number && lease.key === key)) continue;
-      const does = rule(lease.state);
-      if (does === null) continue;
-      if (lease.breaking !== null) lease.breaking.required &= does.to;
-      else if (!this.holders(lease).some((handle) => handle.connected)) {
-        // Nobody can be told: a mere read cache ends, more is kept until the holder is back.
-        if (lease.state === R) this.change(lease, 0);
-        else lease.breaking = { told: lease.state, required: lease.state & does.to, stored: true };
-      } else if (does.ack) this.tell(lease, does.to);
-      else this.change(lease, does.to);
-      if (does.wait && lease.state !== 0) mustWait = true;
-    }
-    return mustWait;
-  }
-
-  private tell(lease: ModelLease, to: number): void {
-    lease.breaking = { told: to, required: to, stored: false };
-    lease.epoch += 1;
-  }
-
-  private change(lease: ModelLease, state: number): void {
-    if (lease.state !== state) lease.epoch += 1;
-    lease.state = state;
-  }
-
-  private grant(number: number, key: string, where: string, asked: number, parent: string): ModelLease {
-    const known = this.leaseOf(number, key);
-    const lease = known ?? { client: number, key, path: where, parent, state: 0, epoch: 0, breaking: null };
-    if (known === undefined) this.leases.push(lease);
-    if (lease.breaking === null) this.change(lease, this.granted(lease, asked));
-    return lease;
-  }
-
-  /** Never less than before; without W, then without H, then nothing, when more cannot be had. */
-  private granted(lease: ModelLease, wanted: number): number {
-    if (!STATES.includes(wanted)) return lease.state;
-    // Nobody writes to a directory.
-    const asked = lease.path === DIRECTORY ? wanted & ~W : wanted;
-    const others = this.handles.some((handle) => handle.path === lease.path && handle.lease !== lease);
-    const writers = this.leases.some((other) => {
-      const coming = other.breaking === null ? other.state : other.state & other.breaking.told;
-      return other !== lease && other.path === lease.path && (coming & W) !== 0;
-    });
-    for (const want of [asked, asked & ~W, asked & R, 0]) {
-      // W and H come together or in order: a holder of one is not given the other without the whole.
-      if ((want & lease.state) !== lease.state) continue;
-      if ((want & W) !== 0 && others) continue;
-      if (want !== 0 && writers) continue;
-      return want;
-    }
-    return lease.state;
-  }
-
   private ack(one: Step & { op: "ack" }): void {
     if (!this.connected[one.client] || one.key === 0) return;
     const key = this.keyOf(one);
     const result = this.world.ack(this.at(one.client), key, one.state);
-    const lease = this.leaseOf(one.client, key);
+    const lease = this.book.of(one.client, key);
     if (lease === undefined) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
     const { breaking } = lease;
     if (breaking === null || breaking.stored) return this.same(ErrorCode.UNSUCCESSFUL, result);
     if (!STATES.includes(one.state) || (one.state & ~breaking.told) !== 0)
       return this.same(ErrorCode.REQUEST_NOT_ACCEPTED, result);
     this.same("done", result);
-    for (const handle of this.holders(lease)) handle.used = true;
-    lease.state = one.state;
-    // More was asked for meanwhile: a second notice.
-    if ((one.state & ~breaking.required) !== 0) this.tell(lease, one.state & breaking.required);
-    else lease.breaking = null;
+    for (const handle of this.handles) if (handle.lease === lease) handle.used = true;
+    this.book.acknowledged(lease, one.state);
     this.letGo(lease.path);
   }
 
@@ -438,8 +352,7 @@ class Runner {
     this.handles = this.handles.filter((other) => other !== handle);
     const { lease } = handle;
     if (handle.used && handle.path !== DIRECTORY) this.listed(handle.path, number, lease?.parent ?? "");
-    if (lease !== null && this.holders(lease).length === 0)
-      this.leases = this.leases.filter((other) => other !== lease);
+    this.book.left(lease);
     this.letGo(handle.path);
   }
 
@@ -453,7 +366,7 @@ class Runner {
     handle.connected = true;
     handle.used = true;
     assert.equal(result.open?.lease?.state ?? 0, handle.lease?.state ?? 0, "what it had stays as it was");
-    if (handle.lease?.breaking?.stored) this.tell(handle.lease, handle.lease.breaking.required);
+    this.book.delivered(handle.lease);
     this.letGo(handle.path);
   }
 
@@ -482,7 +395,7 @@ class Runner {
       [...machine.pending()].map(({ id }) => id).sort(byNumber),
       this.waiters.map(({ pendingId }) => pendingId).sort(byNumber),
     );
-    for (const lease of this.leases) {
+    for (const lease of this.book.leases) {
       const record = this.world.lease(this.at(lease.client), lease.key);
       const name = `${lease.key} on ${lease.path}`;
       assert.equal(record?.state ?? 0, lease.state, `${name}: state`);
@@ -497,9 +410,9 @@ class Runner {
         for (const key of [1, 2]) {
           const name = this.keyOf({ client: number, path: at, key });
           const there = this.world.lease(this.at(number), name) !== undefined;
-          assert.equal(there, this.leaseOf(number, name) !== undefined, name);
+          assert.equal(there, this.book.of(number, name) !== undefined, name);
         }
-    assert.equal([...machine.leases()].length, this.leases.length);
+    assert.equal([...machine.leases()].length, this.book.leases.length);
     for (const handle of this.handles)
       assert.equal(machine.handle(guid(handle.id))?.connected, handle.connected, handle.id);
   }

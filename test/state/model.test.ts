@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { v1 } from "../../src/wire/index.js";
+import { conflicts, forbids } from "./model/rules.js";
 import { type Client, effectOf, guid, isParked, READ, World, WRITE } from "./harness.js";
 
 /**
@@ -176,7 +177,7 @@ class Runner {
     const result = this.world.open(this.at(number), spec);
     const others = this.model.handles.filter((handle) => handle.path === path);
     if (others.some((handle) => !handle.connected)) return this.expect(result, ErrorCode.FILE_NOT_AVAILABLE);
-    if (others.some((handle) => conflicts(handle, access, share)))
+    if (others.some((handle) => conflicts(handle, { access, share })))
       return this.expect(result, ErrorCode.SHARING_VIOLATION);
     this.expect(result, 0);
     const id = result.open?.handle?.id ?? guid("");
@@ -267,10 +268,7 @@ class Runner {
     handle.used = true;
     const blocked = this.model.handles.some(
       (other) =>
-        other.path === handle.path &&
-        other.locks.some(
-          (held) => meet(held, wanted) && !compatible(held.exclusive, wanted.exclusive, other === handle),
-        ),
+        other.path === handle.path && other.locks.some((held) => forbids(held, wanted, other === handle)),
     );
     if (blocked) return this.expect(result, ErrorCode.LOCK_NOT_GRANTED);
     this.expect(result, 0);
@@ -343,24 +341,6 @@ class Runner {
 
 function hex(bytes: Uint8Array | null | undefined): string {
   return Buffer.from(bytes ?? []).toString("hex");
-}
-
-function conflicts(held: ModelHandle, access: number, share: number): boolean {
-  const lacks = (wanted: number, shared: number) =>
-    ((wanted & READ) !== 0 && (shared & 1) === 0) || ((wanted & WRITE) !== 0 && (shared & 2) === 0);
-  return lacks(access, held.share) || lacks(held.access, share);
-}
-
-function meet(a: { offset: number; length: number }, b: { offset: number; length: number }): boolean {
-  if (a.length === 0 && b.length === 0) return false;
-  if (a.length === 0) return b.offset < a.offset && a.offset < b.offset + b.length;
-  if (b.length === 0) return a.offset < b.offset && b.offset < a.offset + a.length;
-  return a.offset < b.offset + b.length && b.offset < a.offset + a.length;
-}
-
-function compatible(held: boolean, wanted: boolean, own: boolean): boolean {
-  if (!held) return !wanted;
-  return own && !wanted;
 }
 
 /** SEED and RUNS replay and lengthen. */
