@@ -19,7 +19,7 @@ export function planTransfer(
   leaseLeftMs?: (node: string) => number,
 ): v1.ITransferPlan {
   const sessions = selected(state, request);
-  const blockers: string[] = [];
+  const blockers = sessions.flatMap((session) => unexpected(session, request));
   const apart = movesApart(state, request, blockers);
   const candidates = judge(state, sessions, request, apart);
   const items = assign(state, sessions, candidates, request, blockers);
@@ -32,9 +32,41 @@ export function planTransfer(
     blockers,
     expectedFreezeMs: expectedFreezeMs(state),
     revision,
-    noChange: items.length === 0 && blockers.length === 0,
-    ...(request.force ? expectedWait(state, items, leaseLeftMs) : {}),
+    ...notesAndWait(state, request, items, leaseLeftMs),
+    noChange: items.length === 0 && blockers.length === 0 && isDrained(state, request),
   };
+}
+
+/** What is to be known of a plan that stands in no row of it; of a forced one also how long it waits at most. */
+function notesAndWait(
+  state: StateView,
+  request: v1.ITransferRequest,
+  items: readonly v1.IOperationItem[],
+  leaseLeftMs: ((node: string) => number) | undefined,
+): { notes: string[]; expectedWaitMs?: number } {
+  const notes = isDrained(state, request)
+    ? []
+    : [`${request.node} gets no new sessions from then on, until holdfast uncordon ${request.node}`];
+  if (!request.force) return { notes };
+  const wait = expectedWait(state, items, leaseLeftMs);
+  return { ...wait, notes: [...notes, ...wait.notes] };
+}
+
+/** False for a drain of a node that may still be given sessions: that is a change, also where it owns none. */
+function isDrained(state: StateView, request: v1.ITransferRequest): boolean {
+  if (!request.drain) return true;
+  const node = state.node(request.node ?? "");
+  return node?.cordoned === true && node.draining === true;
+}
+
+/** What the caller believes and what is not so (compare and set). No part of the hash: nothing of it is done. */
+function unexpected(session: v1.ISessionRecord, request: v1.ITransferRequest): string[] {
+  const wrong: string[] = [];
+  if (request.expectOwner && session.owner !== request.expectOwner)
+    wrong.push(`session ${session.id} is owned by ${session.owner}, not by ${request.expectOwner}`);
+  if (request.expectEpoch && session.epoch !== request.expectEpoch)
+    wrong.push(`session ${session.id} is at epoch ${session.epoch}, not ${request.expectEpoch}`);
+  return wrong;
 }
 
 /** What a forced move waits for: nobody is passed over before it is sure that he does nothing any more. */
@@ -104,12 +136,25 @@ function selected(state: StateView, request: v1.ITransferRequest): v1.ISessionRe
   if (request.handleId?.length) return [theSession(state, theHandle(state, request.handleId).sessionId ?? 0)];
   if (request.node) {
     theNode(state, request.node);
+    if (request.drain && request.to === request.node)
+      throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, `${request.node} cannot be emptied into itself`, {
+        next: "leave --to away, or name another node",
+      });
     return byId(state.sessionsOf(request.node));
   }
+  return inShare(state, request.share ?? "");
+}
+
+function inShare(state: StateView, share: string): v1.ISessionRecord[] {
   const ids = new Set<number>();
   for (const handle of state.handles())
-    if (handle.share === request.share && handle.state === v1.HandleState.HANDLE_OPEN)
-      ids.add(handle.sessionId ?? 0);
+    if (handle.share === share && handle.state === v1.HandleState.HANDLE_OPEN) ids.add(handle.sessionId ?? 0);
+  const known = [...new Set([...state.nodes()].flatMap((node) => node.shares ?? []))].sort();
+  // Misspelt, it would look like a share whose sessions are all in their place.
+  if (ids.size === 0 && known.length > 0 && !known.includes(share))
+    throw new HoldfastError(ErrorCode.UNKNOWN_SHARE, `no node serves a share ${JSON.stringify(share)}`, {
+      next: `use one of: ${known.join(", ")}`,
+    });
   return byId([...ids].map((id) => state.session(id)).filter((session) => session !== undefined));
 }
 
@@ -181,7 +226,7 @@ function assign(
     if (owner === request.to) continue;
     const targets = accepted.filter((name) => name !== owner);
     if (targets.length === 0) {
-      blockers.push(`session ${session.id}: no node may take it`);
+      blockers.push(`session ${session.id}: no node may take it${whyNot(candidates, owner, request.to)}`);
       continue;
     }
     const to = targets.reduce((best, name) => ((load.get(name) ?? 0) < (load.get(best) ?? 0) ? name : best));
@@ -189,6 +234,12 @@ function assign(
     items.push({ sessionId: session.id ?? 0, from: owner, to, epochBefore: session.epoch ?? 0 });
   }
   return items;
+}
+
+/** Why those refused that could have taken it; of the one that was asked for alone, where one was. */
+function whyNot(candidates: readonly v1.ICandidate[], owner: string, to: string | null | undefined): string {
+  const asked = candidates.filter((each) => (to ? each.node === to : each.node !== owner));
+  return asked.length === 0 ? "" : ` (${asked.map((each) => `${each.node}: ${each.reason}`).join("; ")})`;
 }
 
 function blockersOf(state: StateView, session: v1.ISessionRecord, request: v1.ITransferRequest): string[] {

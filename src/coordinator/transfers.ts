@@ -143,29 +143,18 @@ export class Transfers {
         `the plan is now ${plan.hash}, not ${request.planHash}`,
         "look at --dry-run again",
       );
-    for (const item of plan.items ?? []) {
-      if (request.expectOwner && item.from !== request.expectOwner)
-        refuse(
-          ErrorCode.PRECONDITION_FAILED,
-          `session ${item.sessionId} is owned by ${item.from}`,
-          "holdfast sessions",
-        );
-      if (request.expectEpoch && item.epochBefore !== request.expectEpoch)
-        refuse(
-          ErrorCode.PRECONDITION_FAILED,
-          `session ${item.sessionId} is at epoch ${item.epochBefore}`,
-          "holdfast sessions",
-        );
-    }
     if ((plan.blockers ?? []).length > 0)
       refuse(
         ErrorCode.PRECONDITION_FAILED,
         (plan.blockers ?? []).join("; "),
         "remove what blocks, then try again",
       );
-    // A drain of an empty node still cordons it.
-    if (plan.noChange && !request.drain)
-      refuse(ErrorCode.NO_CHANGE, "everything is where it should go already", "nothing to do");
+    if (plan.noChange)
+      refuse(
+        ErrorCode.NO_CHANGE,
+        request.drain ? `${request.node} is drained already` : "everything is where it should go already",
+        "nothing to do",
+      );
   }
 
   async #schedule(node: string, request: v1.ITransferRequest): Promise<void> {

@@ -81,6 +81,45 @@ describe("coordinator: transfer plan", () => {
     assert.deepEqual([plan().expectedWaitMs, plan().notes], [0, []]);
   });
 
+  it("says of each target that it does not take why", () => {
+    const { member, plan } = made();
+    const id = member.open("n1", 1);
+    member.apply({ nodeDown: { node: "n2", incarnation: 1, cause: "lease lapsed" } });
+    member.apply({ scheduleNode: { node: "n3", cordoned: true, draining: true } });
+    assert.deepEqual(plan({ sessionId: id, to: "n3" }).blockers, [
+      `session ${id}: no node may take it (n3: draining)`,
+    ]);
+    assert.deepEqual(plan({ sessionId: id }).blockers, [
+      `session ${id}: no node may take it (n2: not up: lease lapsed; n3: draining)`,
+    ]);
+  });
+
+  it("has what the caller expects among its blockers, also where everything is in its place", () => {
+    const { member, plan } = made();
+    const id = member.open("n1", 1);
+    assert.deepEqual(plan({ sessionId: id, to: "n2", expectOwner: "n1", expectEpoch: 1 }).blockers, []);
+    for (const to of ["n1", "n2"]) {
+      const wrong = plan({ sessionId: id, to, expectOwner: "n3", expectEpoch: 7 });
+      assert.deepEqual(wrong.blockers, [
+        `session ${id} is owned by n1, not by n3`,
+        `session ${id} is at epoch 1, not 7`,
+      ]);
+      assert.equal(wrong.noChange, false);
+    }
+    const hash = plan({ sessionId: id, to: "n2" }).hash;
+    assert.equal(plan({ sessionId: id, to: "n2", expectOwner: "n1" }).hash, hash, "no part of the plan");
+  });
+
+  it("of a drain: a node that is empty is still to be cordoned; one that is drained needs nothing", () => {
+    const { member, plan } = made();
+    const drain = { node: "n1", drain: true };
+    assert.equal(plan(drain).noChange, false);
+    assert.deepEqual(plan(drain).notes, ["n1 gets no new sessions from then on, until holdfast uncordon n1"]);
+    member.apply({ scheduleNode: { node: "n1", cordoned: true, draining: true } });
+    assert.deepEqual([plan(drain).noChange, plan(drain).notes], [true, []]);
+    assert.equal(plan({ node: "n1" }).noChange, true, "a transfer changes no schedule");
+  });
+
   it("changes its hash when the world changes, and only then", () => {
     const { member, plan } = made();
     const id = member.open("n1", 1);
@@ -99,6 +138,9 @@ describe("coordinator: transfer plan", () => {
     assert.throws(() => plan({ sessionId: 99 }), code(ErrorCode.UNKNOWN_SESSION));
     assert.throws(() => plan({ node: "n9" }), code(ErrorCode.UNKNOWN_NODE));
     assert.throws(() => plan({ node: "n1", to: "n9" }), code(ErrorCode.UNKNOWN_NODE));
+    assert.throws(() => plan({ node: "n1", to: "n1", drain: true }), code(ErrorCode.INVALID_ARGUMENT));
+    assert.throws(() => plan({ share: "nowhere" }), code(ErrorCode.UNKNOWN_SHARE));
+    assert.equal(plan({ share: "demo" }).noChange, true);
   });
 });
 
@@ -279,7 +321,27 @@ describe("coordinator: transfers", () => {
     await assert.rejects(begin({ ...request, expectOwner: "n3" }), code(ErrorCode.PRECONDITION_FAILED));
     await assert.rejects(begin({ ...request, expectEpoch: 7 }), code(ErrorCode.PRECONDITION_FAILED));
     await assert.rejects(begin({ sessionId: id, to: "n1" }), code(ErrorCode.NO_CHANGE));
+    const expecting = { sessionId: id, to: "n1", expectOwner: "n3" };
+    await assert.rejects(begin(expecting), code(ErrorCode.PRECONDITION_FAILED));
     await begin({ ...request, planHash: plan.hash ?? "", expectOwner: "n1", expectEpoch: 1 });
+  });
+
+  it("drains once: what is left of an interrupted drain is moved by the next, a drained node is no change", async () => {
+    const { member, transfers, deaf, world, begin, ended, operation } = made();
+    const ids = [member.open("n1", 1), member.open("n1", 2)];
+    deaf.add("n1");
+    const drain = { node: "n1", drain: true };
+    await begin({ ...drain, operationId: "op-1" });
+    await world.settle(transfers.cancel({ id: "op-1" }));
+    deaf.clear();
+    await begin({ ...drain, operationId: "op-2" });
+    await ended("op-2");
+    assert.deepEqual(
+      operation("op-2").items?.map((item) => [item.sessionId, item.state]),
+      ids.map((id) => [id, "moved"]),
+    );
+    await assert.rejects(begin({ ...drain, operationId: "op-3" }), code(ErrorCode.NO_CHANGE));
+    await begin({ ...drain, operationId: "op-2" });
   });
 
   it("finds its first answer again when the same operation is asked for twice", async () => {

@@ -65,6 +65,19 @@ describe("holdfast check failover", function () {
     assert.match(unknown.stderr, /UNKNOWN_SESSION: there is no session 999.*Next: holdfast sessions/);
   });
 
+  it("does nothing where a round is past the budget without any disturbance, and says so with exit code 1", async () => {
+    const before = await cluster.items("ops", "list");
+    const result = await cluster.cli("check", "failover", "--yes", "--budget", "0.01ms", "-o", "json");
+    assert.equal(result.code, 1, result.stderr);
+    assert.match(result.stderr, /the budget of 0.01 ms was exceeded; nothing more was done/);
+    const document = JSON.parse(result.stdout) as Document;
+    assert.deepEqual(
+      document.items.map((row) => [row.what, row.runs, row.within]),
+      [["before leader move", 1, false]],
+    );
+    assert.deepEqual(await cluster.items("ops", "list"), before);
+  });
+
   it("stops at the first pause past the budget, with exit code 1", async () => {
     // No lease of a dead owner runs out within this: the kill has to exceed it.
     const args = ["--kill-owner", "--data", cluster.folder, "--yes", "--budget", "400ms", "-o", "json"];

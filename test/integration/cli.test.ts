@@ -294,6 +294,15 @@ describe("the command line against a cluster", function () {
     const shown = await cluster.cli("ops", "show", operation.operation.slice(0, 8), "-o", "json");
     assert.equal((JSON.parse(shown.stdout) as { state: string }).state, "done");
     assert.match((await cluster.cli("ops")).stdout, /transfer +done +1\/1/);
+    const tooLate = await cluster.cli("ops", "cancel", operation.operation.slice(0, 8));
+    assert.equal(tooLate.code, 6, tooLate.stderr);
+    assert.match(tooLate.stderr, /is done already/);
+    const expecting = await cluster.cli(...args, "--expect-owner", "n9", "--dry-run");
+    assert.equal(expecting.code, 5, expecting.stderr);
+    assert.match(expecting.stdout, /blocker: session \d+ is owned by n\d, not by n9/);
+    const misspelt = await cluster.cli("transfer", "--share", "dmeo", "--to", to);
+    assert.equal(misspelt.code, 1);
+    assert.match(misspelt.stderr, /no node serves a share "dmeo"\. Next: use one of: demo/);
   });
 
   it("transfer --handle moves one handle, and its client goes on with both", async () => {
@@ -327,6 +336,8 @@ describe("the command line against a cluster", function () {
 
   it("drain empties a node and cordons it", async () => {
     const node = session.owner;
+    const itself = await cluster.cli("drain", node, "--to", node);
+    assert.equal(itself.code, 2, itself.stderr);
     const result = await cluster.cli("drain", node, "--reason", "test");
     assert.equal(result.code, 0, result.stderr);
     await until("the client has come along", 5_000, () => session.owner !== node);

@@ -10,7 +10,12 @@ export interface Measured {
   readonly pauseMs: number;
   /** The pause went past the budget: probing was given up there. */
   readonly exceeded: boolean;
+  /** It did so before the harm, which was not done then. */
+  readonly undisturbed: boolean;
 }
+
+/** For a round before the harm: what it took is compared with the budget, and not cut off there. */
+const UNDISTURBED_WITHIN_MS = 10_000;
 
 /**
  * A client that does what clients do, without a pause: lock, read, unlock on a file of its own. Locks need the leader and a
@@ -44,11 +49,11 @@ export class Probe {
   }
 
   /**
-   * Probes while `harm` runs, and until one more round is answered that began after it. Rejects with what `harm` rejects
-   * with, and with an answer that is wrong.
+   * Probes while `harm` runs, and until one more round is answered that began after it. Where a round takes longer than the
+   * budget already before, nothing is harmed: that is the answer. Rejects with what `harm` rejects with, and with an answer
+   * that is wrong.
    */
   async during(harm: () => Promise<void>, budgetMs: number): Promise<Measured> {
-    await this.round(budgetMs, () => {});
     let last = performance.now();
     let pauseMs = 0;
     let over = false;
@@ -58,6 +63,9 @@ export class Probe {
       pauseMs = Math.max(pauseMs, now - last);
       last = now;
     };
+    await this.round(Math.max(budgetMs, UNDISTURBED_WITHIN_MS), answered);
+    if (pauseMs > budgetMs) return { pauseMs, exceeded: true, undisturbed: true };
+    pauseMs = 0;
     const harming = harm().then(
       () => {
         over = true;
@@ -71,7 +79,7 @@ export class Probe {
     if (exceeded) pauseMs = Math.max(pauseMs, performance.now() - last);
     await harming;
     if (failed !== null && !exceeded) throw failed;
-    return { pauseMs, exceeded: exceeded || pauseMs > budgetMs };
+    return { pauseMs, exceeded: exceeded || pauseMs > budgetMs, undisturbed: false };
   }
 
   /** Rounds until one has begun after `over`; true when one was not answered within the budget. */

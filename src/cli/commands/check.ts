@@ -62,9 +62,9 @@ export async function checkFailover(context: CliContext, options: CheckOptions):
   const rows: Row[] = [];
   try {
     for (const harm of harms) {
-      const row = await measure(context, harm, probe, options.runs, budgetMs);
-      rows.push(row);
-      if (!row.within) break;
+      const measured = await measure(context, harm, probe, options.runs, budgetMs);
+      rows.push(...measured);
+      if (measured.some((row) => !row.within)) break;
     }
   } finally {
     process.removeListener("SIGINT", interrupted);
@@ -72,7 +72,8 @@ export async function checkFailover(context: CliContext, options: CheckOptions):
   }
   const within = rows.every((row) => row.within);
   printListing(context, { kind: "FailoverCheck", columns: COLUMNS, rows, extra: { budgetMs, within } });
-  if (kills.length > 0) context.say("nodes were killed. Next: holdfast status shows whether all are back");
+  if (rows.some((row) => kills.some((harm) => harm.name === row.what)))
+    context.say("nodes were killed. Next: holdfast status shows whether all are back");
   if (within) return EXIT.ok;
   context.say(
     `the budget of ${budgetMs} ms was exceeded; nothing more was done. Next: holdfast failovers, holdfast status -o wide`,
@@ -122,25 +123,34 @@ async function consent(
   context.say("going on");
 }
 
+/** One row; a second one where the budget was exceeded between two runs, when nothing had been done yet. */
 async function measure(
   context: CliContext,
   harm: Harm,
   probe: Probe,
   runs: number,
   budgetMs: number,
-): Promise<Row> {
+): Promise<Row[]> {
   const pauses: number[] = [];
-  let within = true;
-  for (let run = 0; run < runs && within; run++) {
+  for (let run = 0; run < runs; run++) {
     if (harm.kills) await allWell(context);
-    const { pauseMs, exceeded } = await probe.during(() => harm.run(probe), budgetMs);
-    pauses.push(Math.round(pauseMs * 10) / 10);
-    within = !exceeded;
+    const { pauseMs, exceeded, undisturbed } = await probe.during(() => harm.run(probe), budgetMs);
+    const rounded = Math.round(pauseMs * 10) / 10;
+    if (undisturbed) {
+      const done = pauses.length === 0 ? [] : [summed(harm.name, pauses, budgetMs, true)];
+      return [...done, summed(`before ${harm.name}`, [rounded], budgetMs, false)];
+    }
+    pauses.push(rounded);
+    if (exceeded) return [summed(harm.name, pauses, budgetMs, false)];
   }
+  return [summed(harm.name, pauses, budgetMs, true)];
+}
+
+function summed(what: string, pauses: readonly number[], budgetMs: number, within: boolean): Row {
   const sorted = [...pauses].sort((a, b) => a - b);
   const at = (q: number) => sorted[Math.max(0, Math.ceil(q * sorted.length) - 1)] ?? null;
   return {
-    what: harm.name,
+    what,
     runs: pauses.length,
     minMs: at(0),
     p50Ms: at(0.5),

@@ -18,6 +18,8 @@ export async function explain(context: CliContext, what: string, id: string | un
   }
   if (what !== "leader" && id === undefined)
     throw usageError(`explain ${what} wants to know which`, `holdfast ${what}s`);
+  if (what === "leader" && id !== undefined)
+    throw usageError(`there is one leader, and "${id}" names none`, "holdfast explain leader");
   // Only the leader knows why it stood for election.
   const endpoints = what === "leader" ? await leaderFirst(context) : context.endpoints;
   const request = { kind: what, id: id ?? "", stale: context.stale };

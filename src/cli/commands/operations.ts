@@ -9,6 +9,9 @@ import { printListing, type Column } from "../output.js";
 /** How often a waiting command asks how far an operation is. */
 const POLL_MS = 50;
 
+/** After its last move an operation has this long to hear from the clients how long they waited. */
+const MEASURED_WITHIN_MS = 700;
+
 interface OperationRow {
   operation: string;
   kind: string;
@@ -107,10 +110,15 @@ export function itemRows(items: readonly v1.IOperationItem[] | null | undefined)
       epochBefore: num(item.epochBefore),
       epochAfter: moved ? num(item.epochAfter) : null,
       state: item.state ?? "",
-      freezeMs: moved ? frozenMs(item) : null,
+      freezeMs: isMeasured(item) ? frozenMs(item) : null,
       error: item.error ?? "",
     };
   });
+}
+
+/** Whether anybody has said how long the client waited: its new owner, after its first answer there, or itself. */
+function isMeasured(item: v1.IOperationItem): boolean {
+  return item.state === "moved" && (num(item.reclaimUs) > 0 || num(item.clientGapUs) > 0);
 }
 
 /** What the session's client waited, in milliseconds; without its own word, what its owners have measured. */
@@ -146,18 +154,32 @@ export function showOperation(context: CliContext, record: v1.IOperationRecord):
     rows: itemRows(record.items),
     extra: { ...operation, sessions: count },
   });
-  const { state } = operation;
+  const { state, moved } = operation;
   if (state === "running") {
-    context.say(`operation ${record.id} is under way. Next: holdfast ops wait ${record.id}`);
+    context.say(
+      `operation ${record.id} is under way, ${moved} of ${count} moved. Next: holdfast ops wait ${record.id}`,
+    );
     return EXIT.ok;
   }
   context.say(`operation ${record.id} is ${state}${operation.error === "" ? "" : `: ${operation.error}`}`);
+  if (state !== "done" && moved < count) context.say(whatIsLeft(record, count - moved, count));
   return state === "done" ? EXIT.ok : EXIT.failure;
+}
+
+/** Of an operation that ended before its end: a drain goes on with the same command, which plans anew. */
+function whatIsLeft(record: v1.IOperationRecord, left: number, count: number): string {
+  const from = [...new Set((record.items ?? []).map((item) => item.from ?? ""))].join(", ");
+  const next =
+    record.kind === "drain"
+      ? `holdfast drain ${from} goes on with what is left there, holdfast uncordon ${from} gives it up`
+      : "holdfast sessions shows where they are; the same transfer again moves what is left";
+  return `${left} of ${count} were not moved from ${from}. Next: ${next}`;
 }
 
 /** Waits for the end of an operation and prints it. Ctrl-C ends the waiting, not the operation. */
 export async function waitForOperation(context: CliContext, id: string): Promise<number> {
   const deadline = Date.now() + context.fileTimeoutMs;
+  let endedAt: number | null = null;
   const interrupted = () => {
     context.say(`operation ${id} goes on. Next: holdfast ops wait ${id}`);
     process.exit(130);
@@ -166,8 +188,11 @@ export async function waitForOperation(context: CliContext, id: string): Promise
   try {
     for (;;) {
       const record = await findOperation(context, id);
-      if (record.state !== "running") return showOperation(context, record);
-      if (Date.now() >= deadline) {
+      if (record.state !== "running") {
+        endedAt ??= Date.now();
+        const heard = (record.items ?? []).every((item) => item.state !== "moved" || isMeasured(item));
+        if (heard || Date.now() - endedAt >= MEASURED_WITHIN_MS) return showOperation(context, record);
+      } else if (Date.now() >= deadline) {
         throw new HoldfastError(ErrorCode.DEADLINE_EXCEEDED, `operation ${id} is still under way`, {
           next: `holdfast ops wait ${id}, or holdfast ops cancel ${id}`,
         });

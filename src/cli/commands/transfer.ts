@@ -6,7 +6,7 @@ import { usageError, type CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { duration } from "../format.js";
 import { printDocument, renderTable } from "../output.js";
-import { ITEM_COLUMNS, itemRows, waitForOperation } from "./operations.js";
+import { findOperation, ITEM_COLUMNS, itemRows, waitForOperation } from "./operations.js";
 import { requestedBy } from "./schedule.js";
 
 /** Options of `holdfast transfer` and `holdfast drain`. */
@@ -142,7 +142,8 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
 }
 
 /** `holdfast ops cancel`. */
-export async function cancelOperation(context: CliContext, operation: string): Promise<number> {
+export async function cancelOperation(context: CliContext, prefix: string): Promise<number> {
+  const operation = (await findOperation(context, prefix)).id ?? "";
   await askInTurn(
     context.endpoints,
     "CancelOperation",

@@ -10,7 +10,8 @@ const ENDS: ReadonlySet<string> = new Set(["done", "failed", "cancelled"]);
 export function endOperation(tx: Tx, command: v1.IEndOperation): v1.ICommandResult {
   const id = command.id ?? "";
   const operation = tx.store.operations.get(id);
-  if (operation === undefined) return fail(ErrorCode.UNKNOWN_OPERATION, `no operation ${id} is known`);
+  if (operation === undefined)
+    return fail(ErrorCode.UNKNOWN_OPERATION, `no operation ${id} is known`, { next: "holdfast ops list" });
   const state = command.state ?? "";
   if (!ENDS.has(state))
     return fail(
