@@ -12,7 +12,7 @@ import type { FileLink } from "./link.js";
 import { OnWire } from "./on-wire.js";
 import { Outcomes, unknownOutcome } from "./outcomes.js";
 import type { ClientSettings } from "./options.js";
-import { leavesOpen, nodeIsUnwell, type Reaction, reactionTo } from "./retry.js";
+import { leavesOpen, nodeIsUnwell, reactionTo } from "./retry.js";
 import { SlotTable } from "./slots.js";
 
 /** What the book of calls asks of the session around it. */
@@ -25,7 +25,7 @@ export interface CallBookOwner {
   handleMoved(handle: HandleState, error: HoldfastError): void;
 }
 
-/** Payload bytes on the wire at once; the next call waits. Bounds memory and keeps pings from queueing behind data. */
+/** Payload bytes on the wire at once; the next call waits: bounds memory, and no ping queues behind data. */
 const BYTES_IN_FLIGHT_MAX = 8 * 1024 * 1024;
 /** How long a node may answer "not now" to everything before another one is looked for. */
 const UNWELL_LIMIT_MS = 500;
@@ -35,8 +35,6 @@ const RECLAIMS_MAX = 8;
 const CANCEL_GRACE_MS = 500;
 const PAUSE_FIRST_MS = 20;
 const PAUSE_MAX_MS = 500;
-/** After these a call whose handle has moved away goes on where the handle is. */
-const MOVED_ON: ReadonlySet<Reaction> = new Set(["again", "again-new", "elsewhere", "reclaim", "sequence"]);
 /** Ids below are the handshake's. */
 const FIRST_CALL_ID = 16;
 
@@ -97,15 +95,17 @@ export class CallBook {
     return this.#deadlines.size;
   }
 
-  /** Begins a call; the promise settles with its response or a HoldfastError. */
-  add(spec: CallSpec, mayHaveHappened = false): Promise<v1.IFileResponse> {
+  /** Begins a call, which its caller may have begun before; the promise settles with its response or a HoldfastError. */
+  add(spec: CallSpec, mayHaveHappened = false, begunAtMs?: number): Promise<v1.IFileResponse> {
     if (this.#over !== null) return Promise.reject(this.#over);
     const lost = spec.handle?.status === "lost" || spec.handle?.status === "closed";
     if (lost) return Promise.reject(handleGone(spec.handle));
     const deadlineMs = spec.options?.deadlineMs ?? this.#settings.deadlineMs;
     const nowMs = this.#runtime.clock.monotonicMs();
-    const call = new Call(this.#nextId++, spec, nowMs + deadlineMs, nowMs);
+    const call = new Call(this.#nextId++, spec, nowMs + deadlineMs, begunAtMs ?? nowMs);
     call.uncertain = mayHaveHappened;
+    // It comes from the session that its handle has left: the first answer here ends the pause that the move was.
+    if (begunAtMs !== undefined && this.#answeredAtMs < begunAtMs) this.#pausedSinceMs ??= begunAtMs;
     const signal = spec.options?.signal;
     if (signal !== undefined) this.#heedSignal(call, signal);
     if (call.stage === "settled") return call.promise;
@@ -221,12 +221,13 @@ export class CallBook {
 
   /**
    * A handle goes on in another session. What was not sent goes there at once; what is on the wire is answered here first,
-   * and what may have happened is asked for here before it is done there.
+   * and what may have happened is asked for here before it is done there: at once, where it only waited to be repeated.
    */
   moveAway(handle: HandleState): void {
-    for (const call of this.#deadlines.all())
-      if (call.spec.handle === handle && call.stage !== "sent" && !call.abandoned && !this.#hasToAsk(call))
-        this.#transplant(call);
+    const away = this.#deadlines.all().filter((call) => call.spec.handle === handle && !call.abandoned);
+    for (const call of away)
+      if (call.stage !== "sent" && !this.#hasToAsk(call)) this.#transplant(call);
+      else if (this.#pausing.delete(call)) this.#requeue(call);
   }
 
   #isElsewhere(call: Call): boolean {
@@ -247,7 +248,7 @@ export class CallBook {
     this.#forget(call);
     const there = (spec.handle as HandleState).engine.calls;
     there
-      .add({ ...spec, options: { ...spec.options, deadlineMs } }, uncertain)
+      .add({ ...spec, options: { ...spec.options, deadlineMs } }, uncertain, call.begunAtMs)
       .then(call.resolve, call.reject);
   }
 
@@ -326,6 +327,7 @@ export class CallBook {
   #refused(call: Call, error: HoldfastError): void {
     call.lastError = error;
     const handle = call.spec.handle;
+    const asked = this.#isElsewhere(call);
     if (error.extras.sessionId !== undefined && handle !== undefined && handle.engine.calls === this)
       this.#owner.handleMoved(handle, error);
     if (error.code === ErrorCode.CANCELLED && (call.cancelling !== null || call.abandoned))
@@ -336,8 +338,8 @@ export class CallBook {
     const reaction = reactionTo(error.code);
     if (leavesOpen(error.code) && error.extras.sessionId === undefined) call.uncertain = true;
     // Not done here, and it cannot be any more; or the question what became of it has to be asked again.
-    if (this.#isElsewhere(call) && MOVED_ON.has(reaction) && call.cancelling === null)
-      return this.#pause(call, 0);
+    if (this.#isElsewhere(call) && reaction !== "settle" && call.cancelling === null)
+      return asked ? this.#pause(call, 0) : this.#requeue(call);
     // Sent again under the same id it may meet what it did itself: a name that is gone, or there already.
     if (reaction === "again" || reaction === "elsewhere") call.repeated = true;
     switch (reaction) {

@@ -73,7 +73,9 @@ async function release(
           fenceUs: microseconds(proposedMs - beganMs),
         },
       });
-      core.pauses.released(record.id ?? 0, moved.session?.epoch ?? 0, clock.monotonicMs() - proposedMs);
+      // A handle that moved alone did so in a session of its own, which is the one that is waited for.
+      const { id, epoch } = moved.session ?? {};
+      core.pauses.released(id ?? 0, epoch ?? 0, clock.monotonicMs() - proposedMs);
       return;
     } catch (thrown) {
       const error = HoldfastError.from(thrown);

@@ -96,6 +96,37 @@ describe("transfers", () => {
       assert.equal([...world.machine.operations()][0]?.items?.[0]?.state, "moved");
     });
 
+    it("is in the flight recorder as a session that moved: who came back, and what the client saw", () => {
+      const { world, session, there } = moved();
+      const record = () => [...world.machine.failovers()].at(-1) ?? {};
+      assert.deepEqual([record().sessions, record().handles, record().sessionsBack], [1, 1, 0]);
+      world.connect(there);
+      assert.equal(record().sessionsBack, 1);
+      const epoch = session.epoch ?? 0;
+      const note = (node: string, pause: v1.ISessionPause) =>
+        world.ok({
+          notePauses: {
+            node,
+            nodeIncarnation: 1,
+            pauses: [{ sessionId: there.sessionId, epoch, ...pause }],
+          },
+        });
+      note("n1", { reassignUs: 2_000 });
+      note("n2", { leadUs: 6_000, reclaimUs: 5_000, clientGapUs: 11_000 });
+      const { reassignUs, reclaimUs, clientGapUs, sessionsMeasured, slowestSession } = record();
+      assert.deepEqual(
+        [
+          (record().fenceUs ?? 0) + (reassignUs ?? 0),
+          reclaimUs,
+          clientGapUs,
+          sessionsMeasured,
+          slowestSession,
+        ],
+        [6_000, 5_000, 11_000, 1, there.sessionId],
+      );
+      assert.equal([...world.machine.operations()][0]?.items?.[0]?.clientGapUs, 11_000);
+    });
+
     it("is not its old session's any more, which is told where it is", () => {
       const { world, a, handle, session } = moved();
       assertCode(world.lock(a, handle, 20, 1), ErrorCode.FILE_CLOSED);

@@ -139,6 +139,37 @@ describe(`a handle is moved alone (SEED=${SEED})`, function () {
       }));
   }
 
+  it("the flight recorder has it as a session that moved, with the pause that its client saw", () =>
+    within(SEED, async (world, session) => {
+      const handle = await session.open("ca:/recorded", { disposition: "create" });
+      const to = world.state.session(session.id)?.owner === "n2" ? "n1" : "n2";
+      let gapMs = 0;
+      let moved = false;
+      const appending = (async () => {
+        for (let last = world.nowMs, after = 0; after < 3; after += moved ? 1 : 0) {
+          await handle.append(bytes("a"));
+          moved ||= handle.owner === to;
+          gapMs = Math.max(gapMs, world.nowMs - last);
+          last = world.nowMs;
+        }
+      })();
+      await world.pass(30);
+      await world.move(handle, to);
+      await appending;
+      const record = () => [...world.state.failovers()].at(-1) ?? {};
+      await world.until("it was measured", () => record().sessionsMeasured === 1);
+      const { kind, sessions, handles, sessionsBack, sessionsLost, slowestSession } = record();
+      assert.deepEqual([kind, sessions, handles, sessionsBack, sessionsLost], ["transfer", 1, 1, 1, 0]);
+      assert.equal(slowestSession, handle.sessionId);
+      const { fenceUs, reassignUs, reclaimUs, clientGapUs } = record();
+      const pauseMs = ((fenceUs ?? 0) + (reassignUs ?? 0) + (reclaimUs ?? 0)) / 1_000;
+      const told = JSON.stringify({ gapMs, ...record() });
+      assert.ok(Math.abs((clientGapUs ?? 0) / 1_000 - gapMs) <= gapMs / 10, told);
+      assert.ok(Math.abs(pauseMs - gapMs) <= gapMs / 10, told);
+      if (process.env["SHOW"]) console.log(told);
+      await session.close();
+    }));
+
   it("locks go along and stay in force, a waiting one goes on waiting, a lease break finds it", () =>
     within(SEED, async (world, session) => {
       const other = await world.other("contender");

@@ -105,7 +105,7 @@ function moveHandle(
     fenceUs: command.fenceUs ?? 0,
     to: to.r.name,
   });
-  countMove(tx, id, null, 1);
+  countMove(tx, id, derived, 1);
   return { handle: handle.toRecord(), session: derived.r };
 }
 
@@ -119,24 +119,17 @@ export function handEffectsOver(tx: Tx, session: SessionRow, to: NodeRow): void 
 }
 
 /** Counts a move in its operation's record, which from then on waits for the session's client. */
-export function countMove(tx: Tx, operationId: string, session: SessionRow | null, handles: number): void {
+export function countMove(tx: Tx, operationId: string, session: SessionRow, handles: number): void {
   const operation = tx.store.operations.get(operationId);
   if (operation === undefined) return;
   const failover = tx.store.failovers.get(operation.r.failoverId);
   if (failover !== undefined) {
     failover.r.handles += handles;
-    if (session !== null) {
-      failover.r.sessions++;
-      awaitClients(tx, failover, [session]);
-    }
+    failover.r.sessions++;
+    awaitClients(tx, failover, [session]);
     tx.store.touch(failover);
   }
-  tx.emit(
-    EventKind.operationMoved,
-    "",
-    `operation ${operationId} moved ${session ? `session ${session.r.id}` : "a handle"}`,
-    {
-      operation: { ...operation.r },
-    },
-  );
+  tx.emit(EventKind.operationMoved, "", `operation ${operationId} moved session ${session.r.id}`, {
+    operation: { ...operation.r },
+  });
 }

@@ -66,7 +66,7 @@ function noteMove(
   pause: Pause,
 ): void {
   const at = operation.r.items.findIndex(
-    (item) => item.sessionId === session.r.id && item.epochAfter === session.r.epoch,
+    (item) => namesSession(item, session) && item.epochAfter === session.r.epoch,
   );
   const item = operation.r.items[at];
   // Measured already: a later return of its client to the same owner is another matter.
@@ -84,6 +84,12 @@ function noteMove(
   record.fenceUs = fenceUs;
   record.reassignUs = reassignUs;
   record.reclaimUs = reclaimUs;
+}
+
+/** An item for one handle names the session that the handle has left; what moved is the one derived for it. */
+function namesSession(item: v1.IOperationItem, session: SessionRow): boolean {
+  const { id, derivedFrom } = session.r;
+  return item.sessionId === (item.handleId?.length ? derivedFrom : id);
 }
 
 interface MovePhases {
