@@ -30,7 +30,8 @@ export function lockCall(core: NodeCore, call: Call, request: v1.ILockRequest): 
 
 // The event with the whole table of the file follows; until then the handle's own part is brought up to date.
 function noteOwnLocks(handle: OpenHandle, held: readonly v1.ILockRecord[], revision: number): void {
-  handle.record = { ...handle.record, locks: [...held] };
+  // As in identity.ts: a literal that spreads so many fields takes four times as long.
+  handle.record = Object.assign({}, handle.record, { locks: [...held] });
   handle.openFile.setLocksOf(handle.key, held, revision);
 }
 
