@@ -5,6 +5,7 @@ import type { Runtime } from "../runtime/index.js";
 import { createStateMachine } from "../state/index.js";
 import type { NodeStorage } from "../storage/index.js";
 import { DISK_REFUSED, GrpcTransport } from "../transport/index.js";
+import { collectLargeHeap } from "./collect.js";
 import type { NodeConfig } from "./config.js";
 import { channelCredentials } from "./credentials.js";
 import type { NodeExitError } from "./exit-codes.js";
@@ -64,6 +65,7 @@ export async function startReplica(
     runtime,
     config: replicaConfig(config, identity.raftId),
     storage,
+    onLoaded: () => void collectLargeHeap(),
     createTransport(events) {
       transport = new GrpcTransport({
         self: identity,

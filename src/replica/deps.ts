@@ -18,6 +18,8 @@ export interface ReplicaDeps {
   /** Called once; the events may come from then on. */
   readonly createTransport: (events: PeerEvents) => Transport;
   readonly createStateMachine: () => StateMachine;
+  /** The state was loaded, and the member takes part from the next step on: the moment to hold the loop for once. */
+  readonly onLoaded?: () => void;
   /** True while the disk is nearly full: only what frees space is then accepted. Cached, cheap, clears by itself. */
   readonly diskLow: () => boolean;
   /**

@@ -45,6 +45,7 @@ export async function createReplica(deps: ReplicaDeps): Promise<ReplicaNode> {
     confState: durable.confState,
     confIndex: durable.confIndex ?? meta.confIndex ?? 0,
   };
+  deps.onLoaded?.();
   const node = new ReplicaNode(deps, { raft, machine, position, cutIndex: durable.snapshotIndex, terms });
   node.start();
   return node;
