@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { localConfig, localNodes, type LocalNode } from "../../src/cli/local-cluster.js";
 import { freeBasePort } from "../ports.js";
 import { waitFor } from "../processes.js";
+import { holdsSince, longestOf, printHolds } from "./holds.js";
 import { operator, ScaleNode, scaleNodes, schedule } from "./nodes.js";
 import { prepareFolders } from "./prepare.js";
 import { Probe } from "./probe.js";
@@ -124,7 +125,12 @@ async function restart(owner: ScaleNode, note: Note): Promise<void> {
   note("restart of a node until ready", await owner.untilReady(READY_LIMIT_MS), "ms", 15_000);
 }
 
-async function snapshot(cluster: readonly ScaleNode[], newcomer: ScaleNode, note: Note): Promise<void> {
+/** An empty member joins: how long until it has the state, and what the leader's loop was held for meanwhile. */
+export async function snapshot(
+  cluster: readonly ScaleNode[],
+  newcomer: ScaleNode,
+  note: Note,
+): Promise<void> {
   const endpoints = cluster.map((each) => each.node.grpc);
   const leader = await leaderOf(cluster);
   // The gauge looks back at most twenty seconds.
@@ -132,6 +138,7 @@ async function snapshot(cluster: readonly ScaleNode[], newcomer: ScaleNode, note
   note("leader's longest loop delay before", await leader.metric("event_loop_delay_max_ms"), "ms");
   const { name, raftId, grpc, http } = newcomer.node;
   const began = performance.now();
+  const beganAt = Date.now();
   newcomer.start();
   operator(endpoints, "members", "add", name, "--id", String(raftId), "--grpc", grpc, "--http", http);
   let longestMs = 0;
@@ -144,6 +151,10 @@ async function snapshot(cluster: readonly ScaleNode[], newcomer: ScaleNode, note
   await sleep(1_000);
   longestMs = Math.max(longestMs, await leader.metric("event_loop_delay_max_ms"));
   note("leader's longest loop delay meanwhile", longestMs, "ms", 50);
+  const holds = holdsSince(leader.node.data, beganAt);
+  note("leader's longest hold meanwhile, its own on a core", longestOf(holds, "ranMs"), "ms", 50);
+  note("leader's longest wait for a core meanwhile", longestOf(holds, "waitedMs"), "ms");
+  printHolds(holds, 5);
 }
 
 async function leaderOf(cluster: readonly ScaleNode[]): Promise<ScaleNode> {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { localConfig, type LocalNode } from "../../src/cli/local-cluster.js";
 import { NODE_ENVIRONMENT, NODE_FLAGS } from "../../src/node/process-settings.js";
 import { Child, waitFor } from "../processes.js";
+import { HOLD_WATCH, holdsFile } from "./holds.js";
 
 const bin = fileURLToPath(new URL("../../../bin/holdfast.js", import.meta.url));
 
@@ -24,8 +25,11 @@ export class ScaleNode {
   start(): void {
     mkdirSync(this.node.data, { recursive: true });
     writeFileSync(this.node.config, this.config);
-    const args = [...NODE_FLAGS, ...this.flags, bin, "node", "--config", this.node.config];
-    this.child = new Child(this.node.name, process.execPath, args, NODE_ENVIRONMENT);
+    const args = [...NODE_FLAGS, ...this.flags, HOLD_WATCH, bin, "node", "--config", this.node.config];
+    this.child = new Child(this.node.name, process.execPath, args, {
+      ...NODE_ENVIRONMENT,
+      HOLDS: holdsFile(this.node.data),
+    });
   }
 
   /** Milliseconds from now until it is ready. */
