@@ -11,14 +11,18 @@ import { address, FakeCluster, refuse } from "./fake-cluster.js";
 import type { Reachability } from "./fake-network.js";
 import { SEED, World } from "./world.js";
 
+/** Each way: slower than the stagger, quicker than any limit at which a node is given up. */
+const SLOW_MS = 600;
+
 describe(`client: parallel connect (SEED=${SEED})`, () => {
-  function make(modes: Partial<Record<string, Reachability | "silent" | "unready">>) {
+  function make(modes: Partial<Record<string, Reachability | "silent" | "unready" | "slow">>) {
     const world = new World();
     const names = Object.keys(modes);
     const cluster = new FakeCluster(world, names);
     for (const name of names) {
       const mode = modes[name];
-      if (mode !== "silent" && mode !== "unready") cluster.link(name).reachability = mode ?? "up";
+      if (mode === "slow") cluster.link(name).delayMs = SLOW_MS;
+      else if (mode !== "silent" && mode !== "unready") cluster.link(name).reachability = mode ?? "up";
     }
     cluster.interfere = (_request, node) => {
       if (modes[node] === "silent") return "silence";
@@ -29,7 +33,7 @@ describe(`client: parallel connect (SEED=${SEED})`, () => {
     return { world, cluster, connect };
   }
 
-  const troubles = ["refuse", "blackhole", "mute", "silent", "unready"] as const;
+  const troubles = ["refuse", "blackhole", "mute", "silent", "unready", "slow"] as const;
   for (const first of troubles)
     for (const second of troubles)
       it(`finds the one good node beside ${first} and ${second}, quickly, and leaves nothing at the others`, async () => {
