@@ -32,8 +32,8 @@ export function encodePut(key: string, value: Uint8Array): Buffer {
 
 /** A real three-node etcd. */
 export interface EtcdCluster {
-  /** Client address of the leader. */
-  readonly address: string;
+  /** Client addresses of all, the leader's first. */
+  readonly addresses: readonly string[];
   readonly leader: Child;
   readonly followers: readonly Child[];
   put(key: string, value: Uint8Array): Promise<void>;
@@ -69,8 +69,10 @@ export async function startEtcd(folder: string): Promise<EtcdCluster> {
   try {
     const at = await waitFor("etcd's leader", children, 30_000, () => leaderAmong(clients));
     const client = clients[at] as Client;
+    const addresses = members.map((member) => member.client);
+    addresses.unshift(...addresses.splice(at, 1));
     return {
-      address: (members[at] as { client: string }).client,
+      addresses,
       leader: children[at] as Child,
       followers: children.filter((_, i) => i !== at),
       put: (key, value) => unary(client, ETCD_PUT_PATH, encodePut(key, value), 10_000).then(() => undefined),

@@ -1,6 +1,15 @@
 import { encodePut, ETCD_PUT_PATH, type EtcdCluster } from "./etcd-cluster.js";
 import { h2load } from "./h2load.js";
-import { counted, type H2LoadPlan, h2Row, measured, type Plan, type Row } from "./holdfast-load.js";
+import {
+  addressAt,
+  counted,
+  type H2LoadPlan,
+  h2Row,
+  measured,
+  type Place,
+  type Plan,
+  type Row,
+} from "./holdfast-load.js";
 import { closedLoop } from "./load.js";
 
 /** Puts of the same size as our stores, from a grpc-js client to etcd's leader. */
@@ -17,11 +26,16 @@ export async function etcdLoad(etcd: EtcdCluster, plan: Plan, warmSeconds: numbe
   return rows;
 }
 
-/** The same from h2load. */
-export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: H2LoadPlan): Promise<Row> {
+/** The same from h2load, to the leader or to a follower. */
+export async function etcdH2Load(
+  etcd: EtcdCluster,
+  plan: Plan,
+  requests: H2LoadPlan,
+  place: Place,
+): Promise<Row> {
   const load = (count: number) =>
     h2load({
-      address: etcd.address,
+      address: addressAt(etcd.addresses, place),
       path: ETCD_PUT_PATH,
       message: encodePut("bench/0", plan.value),
       requests: count,
@@ -30,5 +44,5 @@ export async function etcdH2Load(etcd: EtcdCluster, plan: Plan, requests: H2Load
     });
   await load(requests.warm);
   const { result, cpu } = await counted(etcd, () => load(requests.measured));
-  return h2Row("etcd", "put, h2load unary", result, 0, cpu);
+  return h2Row("etcd", `put, h2load unary at ${place}`, result, 0, cpu);
 }

@@ -154,17 +154,29 @@ export interface H2LoadPlan {
   readonly measured: number;
 }
 
-/** The same from h2load; the stored version proves that the calls were carried out. */
+/** Which node a load is aimed at. A client may know any of them. */
+export const PLACES = ["leader", "follower"] as const;
+export type Place = (typeof PLACES)[number];
+
+/** The address at a place, of addresses that begin with the leader's. */
+export function addressAt(addresses: readonly string[], place: Place): string {
+  const address = addresses[PLACES.indexOf(place)];
+  if (address === undefined) throw new Error(`there is no address of a ${place}`);
+  return address;
+}
+
+/** The same from h2load, to the leader or to a follower; the stored version proves that the calls were carried out. */
 export async function h2Load(
   cluster: HoldfastCluster,
   keys: ResumeKeys,
   plan: Plan,
   requests: H2LoadPlan,
+  place: Place,
 ): Promise<Row> {
   const epoch = (await keys.get("bench/0"))?.epoch ?? 0;
   const load = (count: number) =>
     h2load({
-      address: cluster.addresses[0] as string,
+      address: addressAt(cluster.addresses, place),
       path: storeKeyMethod().path,
       message: v1.StoreKey.encode(storeKey("bench/0", epoch, plan.value)).finish(),
       requests: count,
@@ -176,7 +188,7 @@ export async function h2Load(
   const { result, cpu } = await counted(cluster, () => load(requests.measured));
   const after = await keys.get("bench/0");
   const stored = (after?.version ?? 0) - (before?.version ?? 0);
-  return h2Row("holdfast", "store, h2load unary", result, requests.measured - stored, cpu);
+  return h2Row("holdfast", `store, h2load unary at ${place}`, result, requests.measured - stored, cpu);
 }
 
 /** An h2load result as a row; it gives no percentiles. */

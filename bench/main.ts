@@ -11,7 +11,7 @@ import { etcdH2Load, etcdLoad } from "./etcd-load.js";
 import { isInstalled } from "./h2load.js";
 import { startHoldfast } from "./holdfast-cluster.js";
 import { handleLoad } from "./handle-load.js";
-import { h2Load, keyServer, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
+import { h2Load, keyServer, PLACES, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
 import { writeMarkdown } from "./markdown.js";
 import { machine, print, ratios } from "./report.js";
 
@@ -71,7 +71,8 @@ async function measure(): Promise<void> {
     rows.push(...(await streamLoad(cluster, keys, plan, WARM_SECONDS)));
     if (!values["no-unary"] && !values["stream-only"])
       rows.push(...(await unaryLoad(cluster, keys, plan, WARM_SECONDS)));
-    if (withH2Load) rows.push(await h2Load(cluster, keys, plan, H2LOAD_REQUESTS));
+    if (withH2Load)
+      for (const place of PLACES) rows.push(await h2Load(cluster, keys, plan, H2LOAD_REQUESTS, place));
     if (!values["stream-only"]) rows.push(...(await handleLoad(cluster, plan, WARM_SECONDS)));
   } finally {
     keys.close();
@@ -84,7 +85,8 @@ async function measure(): Promise<void> {
   const etcd = await startEtcd(join(folder, "etcd"));
   try {
     rows.push(...(await etcdLoad(etcd, plan, WARM_SECONDS)));
-    if (withH2Load) rows.push(await etcdH2Load(etcd, plan, H2LOAD_REQUESTS));
+    if (withH2Load)
+      for (const place of PLACES) rows.push(await etcdH2Load(etcd, plan, H2LOAD_REQUESTS, place));
   } finally {
     await etcd.stop();
   }

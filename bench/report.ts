@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, totalmem } from "node:os";
 import Table from "cli-table3";
-import type { Row } from "./holdfast-load.js";
+import { PLACES, type Row } from "./holdfast-load.js";
 
 /** Where figures were measured; without it they mean nothing. */
 export interface Machine {
@@ -63,13 +63,14 @@ export function ratios(rows: readonly Row[]): Ratio[] {
     find("holdfast", "stream", 1)?.p50Ms,
     1,
   );
-  compare(
-    "operations/s, h2load against h2load",
-    find("holdfast", "h2load", 64)?.opsPerSecond,
-    find("etcd", "h2load", 64)?.opsPerSecond,
-    1,
-  );
-  for (const place of ["leader", "follower"]) {
+  for (const place of PLACES)
+    compare(
+      `operations/s, h2load against h2load, at ${place}`,
+      find("holdfast", `h2load unary at ${place}`, 64)?.opsPerSecond,
+      find("etcd", `h2load unary at ${place}`, 64)?.opsPerSecond,
+      1,
+    );
+  for (const place of PLACES) {
     const p50Ms = (pair: string) => find("holdfast", `${pair}, session at ${place}`, 1)?.p50Ms;
     atMost(`open + close of a persistent handle, session at ${place}, p50 ms`, p50Ms("open + close"), 4);
     atMost(`lock + unlock, session at ${place}, p50 ms`, p50Ms("lock + unlock"), 3);
