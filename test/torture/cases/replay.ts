@@ -176,6 +176,34 @@ const PENDING: readonly Case[] = (["1n", "1l"] as const).map(
   }),
 );
 
+/** An open that waits is state: its client finds it at the next owner, and can take it back there. */
+const PENDING_CANCELLED: Case = {
+  name: "pending open, cancelled at the owner after the one that it was sent to",
+  run: async (world, lose) => {
+    const path = "pending cancelled";
+    const b = await world.holder(`${path} b`);
+    const a = await world.other(path);
+    await a.hold(path, lease(path, RWH));
+    const open = b.openRequest(path);
+    const request = b.requestId();
+    void b.ask({ open }, { request });
+    await world.until("the holder is told", () => a.breaks.length === 1);
+    await lose();
+    await b.back();
+    const waits = () => [...world.state.pending()].filter((pending) => pending.path === path).length;
+    assert.equal(waits(), 1, "it has outlived the failover");
+    const again = b.ask({ open }, { request, replay: true, id: 77 });
+    await world.pass(100);
+    await b.must({ cancel: { callId: 77 } });
+    assert.equal(ErrorCode[(await again).error?.code ?? 0], "CANCELLED");
+    assert.equal(waits(), 0);
+    await a.must({ ackLease: { key: guid(path), state: RH } });
+    assert.equal(world.state.handle(open.createGuid ?? new Uint8Array()), undefined);
+    await b.hold(path);
+    assert.equal(a.breaks.length, 1, "nobody waits any more");
+  },
+};
+
 const VIOLATION: readonly Case[] = (["close", "ack"] as const).map(
   (how): Case => ({
     name: `dhv2-pending1n-vs-violation-lease-${how}-sane`,
@@ -203,6 +231,7 @@ export const replayCases: readonly Case[] = [
   ...creates(),
   ...repeats(),
   ...PENDING,
+  PENDING_CANCELLED,
   ...VIOLATION,
   {
     name: "append under way, beside a plain write behind it at another node",

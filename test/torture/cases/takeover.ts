@@ -81,6 +81,28 @@ export const takeoverCases: readonly Case[] = [
     },
   },
   {
+    name: "app-instance, the old open is in use at another node: taken over, and it stays so",
+    run: async (world, lose) => {
+      const id = guid("app-elsewhere");
+      const a = await world.holder("app-elsewhere");
+      const b = await world.other("app-elsewhere b");
+      const ownerOf = ({ sessionId }: { sessionId: number }) => world.state.session(sessionId)?.owner;
+      assert.notEqual(ownerOf(a), ownerOf(b));
+      const held = await a.hold("app-elsewhere", { appInstance: { id }, shareMode: {} });
+      held.survives = false;
+      await a.write(held, "of the first");
+      const theirs = await b.hold("app-elsewhere", { appInstance: { id }, shareMode: {} });
+      await a.refused(ErrorCode.FILE_CLOSED, a.writeRequest(held, "late"));
+      await b.write(theirs, "of the second");
+      a.held.length = 0;
+      await lose();
+      await a.back();
+      await a.refused(ErrorCode.OBJECT_NAME_NOT_FOUND, a.reconnectRequest(held));
+      await b.write(theirs, "and goes on.");
+      assert.equal(world.content("app-elsewhere"), "and goes on.d");
+    },
+  },
+  {
     name: "WPTS _DifferentAppInstanceId",
     run: async (world, lose) => {
       const a = await world.holder("app-other");
