@@ -143,12 +143,23 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
 
 /** `holdfast ops cancel`. */
 export async function cancelOperation(context: CliContext, prefix: string): Promise<number> {
-  const operation = (await findOperation(context, prefix)).id ?? "";
+  let id = prefix;
+  let unknown: unknown = null;
+  try {
+    id = (await findOperation(context, prefix)).id ?? "";
+  } catch (error) {
+    if (!(error instanceof HoldfastError) || error.code !== ErrorCode.UNKNOWN_OPERATION) throw error;
+    // Asked all the same: whoever may not cancel anything is told that, not to look for the right id.
+    unknown = error;
+  }
   await askInTurn(
     context.endpoints,
     "CancelOperation",
-    { id: operation, requestedBy: requestedBy() },
+    { id, requestedBy: requestedBy() },
     context.timeoutMs,
-  );
-  return waitForOperation(context, operation).then(() => EXIT.ok);
+  ).catch((error: unknown) => {
+    const same = error instanceof HoldfastError && error.code === ErrorCode.UNKNOWN_OPERATION;
+    throw same && unknown !== null ? unknown : error;
+  });
+  return waitForOperation(context, id).then(() => EXIT.ok);
 }
