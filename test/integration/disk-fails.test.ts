@@ -2,8 +2,24 @@ import assert from "node:assert/strict";
 import { readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { command } from "../chaos/command.js";
+import { connect } from "../../src/client/index.js";
 import { createDisk, type TestDisk } from "../chaos/disks.js";
 import { TestCluster, until } from "./cluster.js";
+
+/** Appends to the log of every node, as fast as sixteen callers of one client can, until it is over. */
+async function fillLog(cluster: TestCluster, over: () => boolean): Promise<void> {
+  const nodes = cluster.nodes.map((node) => node.grpc);
+  const session = await connect({ nodes, deadlineMs: 20_000 });
+  const handle = await session.open("demo:/locked", { disposition: "open-if" });
+  const callers = Array.from({ length: 16 }, async (_, offset) => {
+    while (!over()) {
+      await handle.lock({ offset, length: 1 });
+      await handle.unlock({ offset, length: 1 });
+    }
+  });
+  await Promise.all(callers);
+  await session.close();
+}
 
 describe("a disk that fails under a running node", function () {
   this.timeout(120_000);
@@ -49,12 +65,16 @@ describe("a disk that fails under a running node", function () {
     cluster.startAll();
     await cluster.untilReady();
     await below.fill(0);
+    // What lies on the disk already can be written again: the failure comes where the log needs new blocks.
+    let over = false;
+    const work = fillLog(cluster, () => over);
+    const ended = until("the node has ended", 60_000, () => !cluster.isRunning("n1"));
+    await Promise.race([work, ended]).finally(() => {
+      over = true;
+    });
+    await work;
     const file = join(cluster.folder, "file");
     writeFileSync(file, "x");
-    await until("the node has ended", 60_000, async () => {
-      await cluster.cli("files", "put", file, "demo:/file");
-      return !cluster.isRunning("n1");
-    });
     const { code, stderr } = await cluster.kill("n1");
     assert.equal(code, 74, stderr);
     assert.match(stderr, /^holdfast: the disk of data folder .* failed: .*Next: look at the disk/m);

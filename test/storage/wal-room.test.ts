@@ -1,5 +1,17 @@
 import assert from "node:assert/strict";
-import { cpSync, mkdtempSync, readdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  cpSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openRocks } from "../../src/storage/index.js";
@@ -41,6 +53,54 @@ describe("room in the write-ahead log", () => {
     assert.equal(statSync(join(path, "000003.log")).size, 2 * MB);
   });
 
+  it("stays ahead of what is written, and leaves that as it is", async () => {
+    const path = folder();
+    const log = join(path, "000004.log");
+    const data = Buffer.alloc(300 * 1024, 5);
+    writeFileSync(log, "abc");
+    const room = new WalRoom(path, 4 * MB);
+    room.wrote(3);
+    await room.make();
+    assert.equal(statSync(log).size, MB);
+    const handle = openSync(log, "r+");
+    let at = 3;
+    for (let i = 0; i < 16; i++) {
+      assert(statSync(log).size >= Math.min(at + data.length, 4 * MB), `look ${i}: the log is full`);
+      at += writeSync(handle, data, 0, data.length, at);
+      assert.equal(room.wrote(data.length), true);
+      await room.make();
+    }
+    closeSync(handle);
+    const now = readFileSync(log);
+    assert.equal(now.subarray(0, 3).toString(), "abc");
+    assert(now.subarray(3, at).every((byte) => byte === 5));
+    assert(now.subarray(at).every((byte) => byte === 0));
+    assert.equal(now.length, Math.max(at, 4 * MB));
+  });
+
+  it("makes no holes: a write into one has to change the map of the file's blocks", async function () {
+    const path = folder();
+    const zeros = join(path, "zeros");
+    writeFileSync(zeros, Buffer.alloc(MB));
+    // Some file systems pack zeros, or count late.
+    if (statSync(zeros).blocks * 512 < MB) this.skip();
+    writeFileSync(join(path, "000001.log"), "abc");
+    await new WalRoom(path, MB).make();
+    assert(statSync(join(path, "000001.log")).blocks * 512 >= MB);
+  });
+
+  it("leaves a log alone that has outgrown it", async () => {
+    const path = folder();
+    const log = join(path, "000001.log");
+    writeFileSync(log, "abc");
+    const room = new WalRoom(path, 2 * MB);
+    await room.make();
+    writeFileSync(log, Buffer.alloc(3 * MB, 1));
+    room.wrote(3 * MB);
+    await room.make();
+    assert(readFileSync(log).equals(Buffer.alloc(3 * MB, 1)));
+  });
+
   it("is due at the start and after each quarter of a megabyte", async () => {
     const room = new WalRoom(folder(), MB);
     assert.equal(room.wrote(1), true);
@@ -66,7 +126,7 @@ describe("room in the write-ahead log", () => {
         if (!/^\d+\.log$/.test(name)) continue;
         logs.add(name);
         // A log may vanish between the two calls: the database deletes it once its table is written.
-        if ((statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0) > 8 * MB) long.add(name);
+        if ((statSync(join(path, name), { throwIfNoEntry: false })?.size ?? 0) >= MB) long.add(name);
       }
     }
     assert(logs.size >= 3, `${logs.size} logs`);
