@@ -259,6 +259,10 @@ describe("holdfast up", () => {
       assert.deepEqual(stops, ["n1 stopped", "n2 stopped", "n3 stopped"]);
       for (const pid of pids) assert.throws(() => process.kill(pid, 0), /ESRCH/);
     }
+    const elsewhere = await run(["up", "--base-port", String(base + 1), "--data", data]);
+    assert.equal(elsewhere.code, 2);
+    const line = `was made with --base-port ${base}, not ${base + 1}\\. Next: start it with ${base} `;
+    assert.match(elsewhere.stderr, new RegExp(line));
   });
 
   it("says in one line what is wrong, and leaves no process behind", async () => {

@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { DEFAULT_ENDPOINTS, usageError, type CliContext } from "../context.js";
@@ -19,6 +19,8 @@ const READY_WITHIN_MS = 60_000;
 /** A node that does not stop by then is killed; above the node's own bound, so that it can say what it waited for. */
 const STOP_WITHIN_MS = 15_000;
 const RESTART_AFTER_MS = 2_000;
+/** Beside the folders of the nodes: the ports under which they served first. */
+const BASE_PORT_FILE = "base-port";
 
 /** `holdfast up`: three nodes on loopback as children of this process; Ctrl-C stops them in order. */
 export async function up(context: CliContext, options: UpOptions): Promise<number> {
@@ -30,6 +32,7 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
   }
   const data = resolve(options.data);
   const nodes = localNodes(data, options.basePort);
+  refuseOtherPorts(data, options.basePort);
   writeFiles(data, nodes);
   const started: NodeProcess[] = [];
   let stopping = false;
@@ -54,9 +57,14 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
     const outcome = await Promise.race([asked, ready(started)]);
     if (outcome !== "stop") {
       if (outcome !== null) {
+        if (outcome === EXIT.unavailable)
+          context.say(
+            `the nodes do not serve ${READY_WITHIN_MS / 1000} s after their start. Next: look at what they print above`,
+          );
         await stopAll(context, started);
         return outcome;
       }
+      noteBasePort(data, options.basePort);
       await welcome({ ...context, endpoints: nodes.map((node) => node.grpc), output: "table" }, nodes);
       watch(context, started, options, () => stopping);
       const last = await Promise.race([asked, options.restart ? asked : allEnded(started)]);
@@ -72,6 +80,32 @@ export async function up(context: CliContext, options: UpOptions): Promise<numbe
     process.removeListener("SIGINT", onSignal);
     process.removeListener("SIGTERM", onSignal);
     process.removeListener("SIGHUP", onSignal);
+  }
+}
+
+/**
+ * Members find each other by the addresses that the cluster has stored, so under other ports they never would. What never
+ * served has stored none: after a port that was taken another one may be tried.
+ */
+function refuseOtherPorts(data: string, basePort: number): void {
+  let former: string;
+  try {
+    former = readFileSync(join(data, BASE_PORT_FILE), "utf8").trim();
+  } catch {
+    return;
+  }
+  if (former === String(basePort)) return;
+  throw usageError(
+    `data folder ${shown(data)} is of a cluster that was made with --base-port ${former}, not ${basePort}`,
+    `start it with ${former} (make up: BASE_PORT=${former}), or choose another folder with --data`,
+  );
+}
+
+function noteBasePort(data: string, basePort: number): void {
+  try {
+    writeFileSync(join(data, BASE_PORT_FILE), `${basePort}\n`);
+  } catch {
+    // Only the later refusal is lost; the nodes serve.
   }
 }
 
