@@ -21,6 +21,10 @@ const reports = mkdtempSync(join(tmpdir(), "holdfast-test-"));
 
 /** Niceness of what computes beside something that keeps time: it gets what the other leaves over. */
 const IDLE = 19;
+/** The longest run takes five minutes beside others; what is not done by then never will be. */
+const RUN_MAX_MS = 12 * 60_000;
+/** What was asked to end and has not by then is ended. */
+const END_WITHIN_MS = 10_000;
 /** Every process that runs. */
 const running = new Set();
 
@@ -98,12 +102,20 @@ function finished(name, args, { env, live, niceness }) {
     });
     if (niceness !== 0) giveWay(child.pid, niceness);
     running.add(child);
+    // Whatever hangs, in a test or after the last of them, must not keep everybody waiting for ever.
+    const limit = setTimeout(() => {
+      say(`\n${name} is ended: it has taken ${RUN_MAX_MS / 60_000} minutes\n`);
+      const family = familyOf(child.pid);
+      for (const pid of family) endProcess(pid);
+      setTimeout(() => family.forEach((pid) => endProcess(pid, "SIGKILL")), END_WITHIN_MS);
+    }, RUN_MAX_MS);
     const parts = [];
     child.stdout?.on("data", (part) => parts.push(part));
     child.stderr?.on("data", (part) => parts.push(part));
     child.once("error", reject);
     child.once("close", (status, signal) => {
       running.delete(child);
+      clearTimeout(limit);
       const seconds = ((Date.now() - began) / 1000).toFixed(1);
       const how = signal ?? `exit code ${status}`;
       if (!live) resolve({ well: status === 0, how, seconds, output: title + Buffer.concat(parts) });
@@ -147,9 +159,9 @@ function familyOf(pid) {
   return [pid, ...children.split("\n").map(Number).filter(Boolean).flatMap(familyOf)];
 }
 
-function endProcess(pid) {
+function endProcess(pid, signal = "SIGTERM") {
   try {
-    process.kill(pid, "SIGTERM");
+    process.kill(pid, signal);
   } catch {}
 }
 

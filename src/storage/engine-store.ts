@@ -76,6 +76,8 @@ export class EngineStore implements KvStore {
   /** Why the database cannot be read now; null when it can. */
   #away: Error | null = null;
   #closed = false;
+  /** A write of the database that is open now found no space. */
+  #ranOut = false;
   #whenIdle: (() => void) | null = null;
 
   constructor(engine: KvEngine, host: EngineHost) {
@@ -113,6 +115,7 @@ export class EngineStore implements KvStore {
     this.#closed = true;
     if (this.#busy || this.#queue.length > 0)
       await new Promise<void>((resolve) => (this.#whenIdle = resolve));
+    if (this.#ranOut) await this.#afterMending();
     if (this.#away === null)
       await this.#takeAway(storageFailed("the store is closed", "this is a bug: report it"));
     this.#host.witness.close();
@@ -167,6 +170,7 @@ export class EngineStore implements KvStore {
 
   #failed(job: Job, error: Error): void {
     const { makeRoom } = this.#host;
+    this.#ranOut ||= isOutOfSpace(error);
     if (makeRoom === null || !isOutOfSpace(error)) {
       this.#failure ??= writeError(error);
       return this.#finish(job, this.#failure);
@@ -181,12 +185,17 @@ export class EngineStore implements KvStore {
   }
 
   /**
-   * Resolves once the database is open again, however long there is no room for that. Not at once: RocksDB tries to mend
-   * itself first, in a thread of its own, and a database that is closed while it does so may never be done with closing.
+   * After a write that found no space RocksDB tries to mend itself first, in a thread of its own, and a database that is
+   * closed while it does so may never be done with closing.
    */
+  #afterMending(): Promise<void> {
+    return new Promise((resolve) => this.#host.scheduler.after(ROOM_RETRY_MS, resolve));
+  }
+
+  /** Resolves once the database is open again, however long there is no room for that. */
   async #openAnew(makeRoom: () => Promise<unknown>, why: Error): Promise<void> {
     for (;;) {
-      await new Promise<void>((resolve) => this.#host.scheduler.after(ROOM_RETRY_MS, resolve));
+      await this.#afterMending();
       if (this.#away === null) await this.#takeAway(why);
       if (this.#closed) throw why;
       await makeRoom();
@@ -195,6 +204,7 @@ export class EngineStore implements KvStore {
         this.#engine = engine;
         this.#synced = Math.max(this.#synced, engine.synced);
         this.#away = null;
+        this.#ranOut = false;
         return;
       } catch (error) {
         if (!isOutOfSpace(error as Error)) throw error;

@@ -10,7 +10,7 @@ async function settle(): Promise<void> {
 }
 
 /** A store whose engines do what the test says, and the steps that were seen, in order. */
-function bench(close: () => Promise<void>) {
+function bench(close: () => Promise<void>, roomIsMade = true) {
   const steps: string[] = [];
   const timers = new Map<number, () => void>();
   const scheduler: Scheduler = {
@@ -40,10 +40,12 @@ function bench(close: () => Promise<void>) {
       steps.push("opened");
       return Promise.resolve(engine(null));
     },
-    makeRoom: () => {
-      steps.push("room made");
-      return Promise.resolve(true);
-    },
+    makeRoom: roomIsMade
+      ? () => {
+          steps.push("room made");
+          return Promise.resolve(true);
+        }
+      : null,
     scheduler,
     witness: { acknowledge: () => undefined, close: () => undefined },
   });
@@ -67,6 +69,18 @@ describe("EngineStore on a disk without space", () => {
     await fire(250);
     assert.deepEqual(steps, ["no space", "closed", "room made", "opened", "written"]);
     assert.deepEqual([results, timers.size], [[null], 0]);
+  });
+
+  it("leaves it alone at first where nobody makes room and its owner closes it, too", async () => {
+    const { steps, results, fire, store } = bench(() => Promise.resolve(), false);
+    await settle();
+    assert.match(String(results[0]), /disk is full/);
+    const closed = store.close();
+    await settle();
+    assert.deepEqual(steps, ["no space"], "a database that is mending itself is not closed");
+    await fire(250);
+    await closed;
+    assert.deepEqual(steps, ["no space", "closed"]);
   });
 
   it("fails for good when the database does not end closing", async () => {
