@@ -98,7 +98,8 @@ export class Leadership {
   change(change: MemberChange): Promise<v1.IErrorDetail | null> {
     const { config, raft } = this.host;
     const status = raft.status();
-    const problem = this.leaderOnly() ?? changeProblem(change, status, config.promoteLagEntries);
+    const problem =
+      this.leaderOnly() ?? this.foundedFirst() ?? changeProblem(change, status, config.promoteLagEntries);
     if (problem !== null) return Promise.resolve(problem);
     const vote = takesVote(change, status);
     if (vote && change.member.raftId === status.id) return this.makeWay(status.id);
@@ -164,6 +165,18 @@ export class Leadership {
       return errorDetail(ErrorCode.NOT_LEADER, `${leader.node} leads`, { leader });
     }
     return errorDetail(ErrorCode.NO_QUORUM, "no leader is ready", { retryAfterMs: 200 });
+  }
+
+  /**
+   * The first record of the cluster names the members of the configuration file. One that was removed before it is
+   * applied would be named again, and leases would wait for a coordinator that is gone.
+   */
+  private foundedFirst(): v1.IErrorDetail | null {
+    if ((this.host.state().cluster().clusterId ?? "") !== "") return null;
+    return errorDetail(ErrorCode.NOT_READY, "the cluster has not been founded yet", {
+      next: "holdfast members list",
+      retryAfterMs: 100,
+    });
   }
 
   /**

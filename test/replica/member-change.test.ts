@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { FOUNDED_AT } from "../../src/storage/index.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
+import type { ReplicaNode } from "../../src/replica/replica.js";
 import { conf, memberRecord, storeKey, TestCluster } from "./cluster.js";
 
 const SEED = Number(process.env["SEED"] ?? 1);
@@ -72,5 +73,29 @@ describe("replica, a voter goes", () => {
     const refused = await cluster.world.settled(leader.changeMembers({ action: "remove", member }));
     assert.equal(refused?.code, ErrorCode.PRECONDITION_FAILED);
     assert.match(refused?.message ?? "", /leads, and nobody can take over/);
+  });
+
+  // Found by the simulator, cluster seed 2060053: the record names those of the configuration file, so it brought back
+  // one who had just been removed, and leases were counted over a coordinator too many.
+  it("nobody before the first record of the cluster is applied; afterwards as asked", async () => {
+    const cluster = new TestCluster(SEED);
+    for (const id of [1, 2, 3]) await cluster.add(id, conf(1, 2, 3), FOUNDED_AT);
+    await cluster.world.until("all have answered a leader", () => {
+      const progress = cluster.leader?.status().raft.progress ?? [];
+      return progress.length > 0 && progress.every(({ recentActive }) => recentActive);
+    });
+    const early = cluster.leader as ReplicaNode;
+    assert.equal(early.state.cluster().clusterId ?? "", "", "else the test comes too late to test anything");
+    const gone = [1, 2, 3].find((id) => id !== early.raftId) as number;
+    const asked = early.changeMembers({ action: "remove", member: memberRecord(gone) });
+    const refused = await cluster.world.settled(asked);
+    assert.equal(refused?.code, ErrorCode.NOT_READY);
+    assert.match(refused?.message ?? "", /not been founded/);
+    assert.deepEqual(await change(cluster, "remove", gone), []);
+    await cluster.converged();
+    for (const replica of cluster.running) {
+      const names = [...replica.state.members()].map(({ raftId }) => raftId);
+      assert.equal(names.includes(gone), false, `${replica.raftId} knows ${names.join()}`);
+    }
   });
 });
