@@ -1,7 +1,6 @@
 import type { Runtime } from "../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
-import { Backoff } from "./backoff.js";
 import { Call, type CallSpec } from "./call.js";
 import { handleGone, outcomeOf, refusal, retryAfter } from "./call-results.js";
 import { Deadlines } from "./deadlines.js";
@@ -12,6 +11,7 @@ import type { FileLink } from "./link.js";
 import { OnWire } from "./on-wire.js";
 import { Outcomes, unknownOutcome } from "./outcomes.js";
 import type { ClientSettings } from "./options.js";
+import { Pauses } from "./pauses.js";
 import { leavesOpen, nodeIsUnwell, reactionTo } from "./retry.js";
 import { SlotTable } from "./slots.js";
 
@@ -33,8 +33,6 @@ const UNWELL_LIMIT_MS = 500;
 const RECLAIMS_MAX = 8;
 /** How long a cancelled call may take to say whether the cancel was in time. */
 const CANCEL_GRACE_MS = 500;
-const PAUSE_FIRST_MS = 20;
-const PAUSE_MAX_MS = 500;
 /** Ids below are the handshake's. */
 const FIRST_CALL_ID = 16;
 
@@ -54,7 +52,7 @@ export class CallBook {
   #slots = new SlotTable(0);
   /** Unanswered calls of lost links, to be sent again in their order before anything else. */
   #replays: Call[] = [];
-  readonly #pausing = new Set<Call>();
+  readonly #pauses: Pauses;
   readonly #awaitingReclaim = new Set<Call>();
   #flowing = false;
   #nextId = FIRST_CALL_ID;
@@ -70,6 +68,7 @@ export class CallBook {
     this.#runtime = runtime;
     this.#settings = settings;
     this.#owner = owner;
+    this.#pauses = new Pauses(runtime, (call) => this.#requeue(call));
     this.outcomes = new Outcomes(runtime);
     this.#deadlines = new Deadlines(runtime, (call) =>
       this.#giveUp(call, new HoldfastError(ErrorCode.DEADLINE_EXCEEDED, "the deadline passed")),
@@ -141,9 +140,9 @@ export class CallBook {
   flow(): void {
     this.#flowing = true;
     // What its former node put off may be welcome here at once.
-    for (const call of this.#pausing) {
+    for (const call of this.#pauses.all()) {
       if (call.lastError?.code === ErrorCode.FILE_NOT_AVAILABLE) continue;
-      this.#pausing.delete(call);
+      this.#pauses.end(call);
       call.stage = "queued";
       if (call.spec.mutating && call.slot === null) this.#lanes.add(call);
       else this.#replays.push(call);
@@ -227,7 +226,7 @@ export class CallBook {
     const away = this.#deadlines.all().filter((call) => call.spec.handle === handle && !call.abandoned);
     for (const call of away)
       if (call.stage !== "sent" && !this.#hasToAsk(call)) this.#transplant(call);
-      else if (this.#pausing.delete(call)) this.#requeue(call);
+      else if (this.#pauses.end(call)) this.#requeue(call);
   }
 
   #isElsewhere(call: Call): boolean {
@@ -317,7 +316,7 @@ export class CallBook {
 
   /** The follow-up of a call was answered whose caller has left, or whose handle is in another session. */
   #resolved(call: Call, reply: v1.IResolveReply): void {
-    if (reply.underWay) return this.#pause(call, 0);
+    if (reply.underWay) return this.#pauses.begin(call, 0);
     if (!reply.known) return this.#isElsewhere(call) ? this.#transplant(call) : this.#settle(call, null);
     if (reply.response?.error) return this.#settle(call, HoldfastError.fromDetail(reply.response.error));
     call.slot?.confirm();
@@ -339,14 +338,14 @@ export class CallBook {
     if (leavesOpen(error.code) && error.extras.sessionId === undefined) call.uncertain = true;
     // Not done here, and it cannot be any more; or the question what became of it has to be asked again.
     if (this.#isElsewhere(call) && reaction !== "settle" && call.cancelling === null)
-      return asked ? this.#pause(call, 0) : this.#requeue(call);
+      return asked ? this.#pauses.begin(call, 0) : this.#requeue(call);
     // Sent again under the same id it may meet what it did itself: a name that is gone, or there already.
     if (reaction === "again" || reaction === "elsewhere") call.repeated = true;
     switch (reaction) {
       case "again":
         return this.#unwell(error)
           ? this.#elsewhere(call, error, true)
-          : this.#pause(call, retryAfter(error));
+          : this.#pauses.begin(call, retryAfter(error));
       case "again-new":
         if (call.spec.options?.waitForAvailable === false || call.cancelling !== null || call.abandoned)
           return this.#settle(call, error);
@@ -397,7 +396,7 @@ export class CallBook {
       if (!this.#awaitingReclaim.delete(call) || call.stage !== "pausing") return;
       if (this.#isElsewhere(call)) return this.#requeue(call);
       // Refused for the moment only, the handle is asked for again once the call is refused again.
-      if (!ok && handle.status === "open") return this.#pause(call, retryAfter(error));
+      if (!ok && handle.status === "open") return this.#pauses.begin(call, retryAfter(error));
       if (!ok) return this.#settle(call, error);
       // The refusal may be stored under the present id, and the repeat would get it again. But what may have happened
       // under an id is asked for under that id and no other.
@@ -412,7 +411,7 @@ export class CallBook {
    */
   #pauseForNewId(call: Call, error: HoldfastError): void {
     if (!call.uncertain || call.spec.body.open) this.#dropId(call);
-    this.#pause(call, retryAfter(error));
+    this.#pauses.begin(call, retryAfter(error));
   }
 
   #dropId(call: Call): void {
@@ -420,15 +419,6 @@ export class CallBook {
     this.#slots.release(call.slot, call.spec.blocking === true);
     call.slot = null;
     call.repeated = false;
-  }
-
-  #pause(call: Call, atLeastMs: number): void {
-    call.backoff ??= new Backoff(this.#runtime.random, PAUSE_FIRST_MS, PAUSE_MAX_MS);
-    call.stage = "pausing";
-    this.#pausing.add(call);
-    this.#runtime.scheduler.after(Math.max(atLeastMs, call.backoff.next()), () => {
-      if (this.#pausing.delete(call) && call.stage === "pausing") this.#requeue(call);
-    });
   }
 
   #requeue(call: Call): void {
@@ -490,7 +480,7 @@ export class CallBook {
     call.stage = "settled";
     this.#deadlines.remove(call);
     this.#wire.takeOff(call);
-    this.#pausing.delete(call);
+    this.#pauses.end(call);
     this.#awaitingReclaim.delete(call);
     if (call.slot !== null) this.#slots.release(call.slot, call.spec.blocking === true);
     call.slot = null;
