@@ -1,4 +1,10 @@
-import { Client, type ChannelCredentials, type ClientReadableStream, type ServiceError } from "@grpc/grpc-js";
+import {
+  type ChannelCredentials,
+  Client,
+  type ClientReadableStream,
+  connectivityState,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import { type ClientTls, clientCredentials } from "../client/index.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { fromServiceError } from "../wire/grpc-errors.js";
@@ -40,6 +46,8 @@ export function useTls(tls: ClientTls | undefined): void {
 /** The Admin service of one node. */
 export class AdminEndpoint {
   private readonly client: Client;
+  /** There has been a connection, so a call may have left. */
+  private connected = false;
 
   constructor(readonly address: string) {
     this.client = new Client(address, credentials, {
@@ -49,6 +57,25 @@ export class AdminEndpoint {
       "grpc.max_reconnect_backoff_ms": 500,
       "grpc.enable_http_proxy": 0,
     });
+    this.watch();
+  }
+
+  /** Follows the channel's state until it has had a connection once. */
+  private watch(): void {
+    const channel = this.client.getChannel();
+    const state = channel.getConnectivityState(false);
+    if (state === connectivityState.READY) this.connected = true;
+    else if (state !== connectivityState.SHUTDOWN)
+      channel.watchConnectivityState(state, Infinity, () => this.watch());
+  }
+
+  /**
+   * True when a call that ended with this error may have happened, or happen yet: it may have left, and the node has not said
+   * that it did not do it. Its own word for "not in time" does not say that either.
+   */
+  leavesOpen({ code, extras }: HoldfastError): boolean {
+    if (code === ErrorCode.DEADLINE_EXCEEDED) return this.connected;
+    return code === ErrorCode.NOT_READY && extras.cause !== undefined && this.connected;
   }
 
   /** Rejects with HoldfastError. */
@@ -103,7 +130,8 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
 /** The transport's words for a node that cannot be reached, made short enough for a row of a table. */
 export function plain(error: HoldfastError): HoldfastError {
   if (error.code !== ErrorCode.NOT_READY && error.code !== ErrorCode.DEADLINE_EXCEEDED) return error;
-  if (error.extras.node !== undefined) return error;
+  // What has no cause is the node's own word.
+  if (error.extras.cause === undefined) return error;
   const reason = REASONS.find(([pattern]) => pattern.test(error.message))?.[1];
   return reason === undefined
     ? error
@@ -198,7 +226,7 @@ export const REPEAT_AFTER_MS = 400;
 
 /**
  * Like `askAny`, one endpoint after the other: for writes that a second node must not be asked beside the first. What one
- * does not answer in time may have happened, so that ends it with OUTCOME_UNKNOWN; unless the write carries an id by which every node knows
+ * does not answer may have happened, so that ends it with OUTCOME_UNKNOWN; unless the write carries an id by which every node knows
  * it again: `repeatAfterMs` says so, and how long each but the last is waited for.
  */
 export async function askInTurn<M extends keyof AdminCalls>(
@@ -209,6 +237,7 @@ export async function askInTurn<M extends keyof AdminCalls>(
   repeatAfterMs?: number,
 ): Promise<AdminCalls[M][1]> {
   const errors: { address: string; error: HoldfastError }[] = [];
+  let silent: string | undefined;
   const deadline = Date.now() + timeoutMs;
   for (const [at, address] of endpoints.entries()) {
     const endpoint = new AdminEndpoint(address);
@@ -221,21 +250,16 @@ export async function askInTurn<M extends keyof AdminCalls>(
     } catch (thrown) {
       const error = HoldfastError.from(thrown);
       if (!ELSEWHERE.has(error.code)) throw error;
-      if (repeatAfterMs === undefined && mayHaveHappened(error)) throw unknownOutcome(method, address);
+      if (endpoint.leavesOpen(error)) {
+        if (repeatAfterMs === undefined) throw unknownOutcome(method, address);
+        silent ??= address;
+      }
       errors.push({ address, error });
     } finally {
       endpoint.close();
     }
   }
-  const silent = errors.find((each) => mayHaveHappened(each.error));
-  throw silent === undefined ? nobody(errors) : unknownOutcome(method, silent.address);
-}
-
-/** True when a node may have got the call and has not answered; without a connection it was never sent. */
-function mayHaveHappened(error: HoldfastError): boolean {
-  if (error.code !== ErrorCode.DEADLINE_EXCEEDED) return false;
-  const { cause } = error.extras;
-  return !/waiting for/i.test(cause instanceof Error ? cause.message : error.message);
+  throw silent === undefined ? nobody(errors) : unknownOutcome(method, silent);
 }
 
 /** Where to look whether a write happened. */
@@ -248,7 +272,7 @@ const LOOK: Partial<Record<keyof AdminCalls, string>> = {
 };
 
 function unknownOutcome(method: keyof AdminCalls, address: string): HoldfastError {
-  const text = `${address} did not answer in time: it may have been done, or be done yet`;
+  const text = `${address} did not answer: it may have been done, or be done yet`;
   return new HoldfastError(ErrorCode.OUTCOME_UNKNOWN, text, {
     next: `${LOOK[method] ?? "holdfast status"}, before it is asked for again`,
   });

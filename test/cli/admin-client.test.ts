@@ -66,12 +66,45 @@ describe("a write that nobody answers", () => {
     }
   });
 
+  it("has one too where the connection breaks before the answer", async () => {
+    const cut = createHttp2Server();
+    cut.on("session", (session) => session.on("error", () => undefined));
+    cut.on("stream", (stream) => stream.on("error", () => undefined).session?.destroy());
+    cut.listen(0, "127.0.0.1");
+    await once(cut, "listening");
+    const calls: string[] = [];
+    const other = createHttp2Server((incoming) => calls.push(incoming.url));
+    other.listen(0, "127.0.0.1");
+    await once(other, "listening");
+    try {
+      const error = await errorOf(askInTurn([at(cut), at(other)], "ScheduleNode", request, MS));
+      assert.equal(error.code, ErrorCode.OUTCOME_UNKNOWN, error.message);
+      assert.deepEqual(calls, []);
+    } finally {
+      cut.close();
+      other.close();
+    }
+  });
+
   it("has one too where it carries an id and was asked of every node", async () => {
     const error = await errorOf(
       askInTurn([at(silent), at(silent)], "Transfer", { operationId: "x" }, MS, 50),
     );
     assert.equal(error.code, ErrorCode.OUTCOME_UNKNOWN, error.message);
     assert.match(error.extras.next ?? "", /^holdfast ops list/);
+  });
+
+  it("was not done where nobody listens: not ready, exit code 4", async () => {
+    const gone = createHttp2Server();
+    gone.listen(0, "127.0.0.1");
+    await once(gone, "listening");
+    const address = at(gone);
+    gone.close();
+    await once(gone, "close");
+    const error = await errorOf(askInTurn([address, address], "ScheduleNode", request, MS));
+    assert.equal(error.code, ErrorCode.NOT_READY, error.message);
+    assert.match(error.message, /connection refused/);
+    assert.equal(exitCodeOf(error), 4);
   });
 
   it("was not done where it was never sent: timed out, exit code 124", async () => {
