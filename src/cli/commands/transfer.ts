@@ -143,23 +143,15 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
 
 /** `holdfast ops cancel`. */
 export async function cancelOperation(context: CliContext, prefix: string): Promise<number> {
-  let id = prefix;
-  let unknown: unknown = null;
-  try {
-    id = (await findOperation(context, prefix)).id ?? "";
-  } catch (error) {
-    if (!(error instanceof HoldfastError) || error.code !== ErrorCode.UNKNOWN_OPERATION) throw error;
-    // Asked all the same: whoever may not cancel anything is told that, not to look for the right id.
-    unknown = error;
-  }
-  await askInTurn(
-    context.endpoints,
-    "CancelOperation",
-    { id, requestedBy: requestedBy() },
-    context.timeoutMs,
-  ).catch((error: unknown) => {
-    const same = error instanceof HoldfastError && error.code === ErrorCode.UNKNOWN_OPERATION;
-    throw same && unknown !== null ? unknown : error;
-  });
+  const id = await findOperation(context, prefix).then(
+    (found) => found.id ?? "",
+    (error: unknown) => {
+      if (!(error instanceof HoldfastError) || error.code !== ErrorCode.UNKNOWN_OPERATION) throw error;
+      // Asked all the same: whoever may not cancel anything is told that, not to look for the right id.
+      return prefix;
+    },
+  );
+  const request = { id, requestedBy: requestedBy() };
+  await askInTurn(context.endpoints, "CancelOperation", request, context.timeoutMs);
   return waitForOperation(context, id).then(() => EXIT.ok);
 }
