@@ -226,8 +226,8 @@ export function awaitClients(tx: Tx, failover: FailoverRow, sessions: Iterable<S
 
 /**
  * A client has come back after a takeover, will not come any more, or its session has moved again before: no return counts
- * for the earlier takeover then. What counts is in its figure of the lost as well: in a group with members of an older
- * version, which know no other, that figure is the same everywhere.
+ * for the earlier takeover then. Both of the latter are in its figure of the lost, so that what is awaited is always the
+ * sessions without those that are back and lost; those that moved on are told apart within it.
  */
 export function noteReturn(tx: Tx, session: SessionRow, how: "back" | "lost" | "moved on"): void {
   const id = session.r.failoverId;
