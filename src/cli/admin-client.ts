@@ -124,6 +124,7 @@ const REASONS: readonly (readonly [RegExp, string])[] = [
   [/ENOTFOUND|Name resolution failed/, "its name cannot be resolved"],
   [/EHOSTUNREACH|ENETUNREACH/, "no route to it"],
   [/ECONNRESET|Connection dropped/, "the connection broke"],
+  [/Protocol error/, "what listens there does not speak gRPC"],
   [/waiting for|Deadline exceeded/i, "no answer in time"],
 ];
 

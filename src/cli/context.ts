@@ -63,7 +63,8 @@ function parseEndpoints(text: string): string[] {
     .map((each) => each.trim())
     .filter((each) => each !== "");
   for (const endpoint of endpoints) {
-    if (!/^(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}$/.test(endpoint)) {
+    const port = /^(?:\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):(\d{1,5})$/.exec(endpoint)?.[1];
+    if (port === undefined || Number(port) === 0 || Number(port) > 65_535) {
       throw usageError(
         `endpoint ${JSON.stringify(endpoint)} is not host:port`,
         "write --endpoints host:port,host:port",

@@ -18,6 +18,7 @@ import { cordon, moveLeader } from "./commands/schedule.js";
 import { status } from "./commands/status.js";
 import { cancelOperation, transfer, type TransferOptions } from "./commands/transfer.js";
 import { up } from "./commands/up.js";
+import { printable } from "./format.js";
 import { makeContext, usageError, type CliContext, type GlobalOptions } from "./context.js";
 
 const EXIT_TABLE = `
@@ -47,15 +48,30 @@ export function buildProgram(done: Done): Command {
     .addHelpText("after", EXIT_TABLE)
     // A page of a command is read alone: what every command takes stands there too.
     .configureHelp({ showGlobalOptions: true })
-    .exitOverride()
-    .showHelpAfterError("Next: holdfast --help");
+    .exitOverride();
   addProcesses(program, done);
   addLists(program, done);
   addExplain(program, done);
   addCheck(program, done);
   addFiles(program, done);
   addChanges(program, done);
+  errorsInOneLine(program, "holdfast");
   return program;
+}
+
+/** What commander refuses is told like everything else: one line, which ends with the page that helps. */
+function errorsInOneLine(command: Command, path: string): void {
+  command.configureOutput({
+    outputError: (text, write) => {
+      const told = text
+        .replace(/^error: /, "")
+        .trim()
+        .replaceAll("\n", " ")
+        .replace(/\.$/, "");
+      write(`holdfast: ${printable(told)}. Next: ${path} --help\n`);
+    },
+  });
+  for (const each of command.commands) errorsInOneLine(each, `${path} ${each.name()}`);
 }
 
 /** Wraps a command: context from the global options, exit code to `done`. */
@@ -234,7 +250,7 @@ function addLists(program: Command, done: Done): void {
             follow: options.follow ?? false,
             all: options.all ?? false,
             kinds: options.kind?.split(",").filter((each) => each !== "") ?? [],
-            limit: count(options.limit, "--limit"),
+            limit: atLeastOne(options.limit, "--limit"),
           }),
       ),
     );
@@ -349,6 +365,12 @@ function addChanges(program: Command, done: Done): void {
 function count(text: string, flag: string, example = 100): number {
   if (!/^\d{1,15}$/.test(text)) throw usageError(`${flag} ${text} is no number`, `write ${flag} ${example}`);
   return Number(text);
+}
+
+function atLeastOne(text: string, flag: string): number {
+  const number = count(text, flag);
+  if (number === 0) throw usageError(`${flag} 0 asks for nothing`, `write ${flag} 100`);
+  return number;
 }
 
 function checked(filters: ListFilters): ListFilters {

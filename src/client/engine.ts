@@ -409,7 +409,7 @@ export class SessionEngine implements CallBookOwner, NoticeOwner {
       return;
     }
     const pauseMs = this.#runtime.clock.monotonicMs() - this.#lostAtMs;
-    this.#runtime.meter.observe("holdfast_client_pause_ms", pauseMs);
+    this.#runtime.meter.observe("client_pause_ms", pauseMs);
     this.events.emit("reconnected", { node: owner, epoch, pauseMs });
     if (owner !== before) this.events.emit("moved", { from: before, to: owner, epoch });
   }

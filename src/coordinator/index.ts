@@ -9,5 +9,5 @@ export { localCoordinatorClient } from "./local-client.js";
 export { RemoteCoordinatorClient, type RemoteClientSetup } from "./remote-client.js";
 export { Witness, type WitnessDeps, type WitnessSink } from "./witness.js";
 export { witnessHandlers } from "./witness-handlers.js";
-export { planTransfer } from "./transfer-plan.js";
+export { planTransfer, requireShare } from "./transfer-plan.js";
 export { Transfers, type TransferDeps } from "./transfers.js";

@@ -145,16 +145,21 @@ function selected(state: StateView, request: v1.ITransferRequest): v1.ISessionRe
   return inShare(state, request.share ?? "");
 }
 
+/** Throws UNKNOWN_SHARE for a share that no node has registered; while none has registered any, nothing can be told. */
+export function requireShare(state: StateView, share: string): void {
+  const known = [...new Set([...state.nodes()].flatMap((node) => node.shares ?? []))].sort();
+  if (known.length === 0 || known.includes(share)) return;
+  throw new HoldfastError(ErrorCode.UNKNOWN_SHARE, `no node serves a share ${JSON.stringify(share)}`, {
+    next: `use one of: ${known.join(", ")}`,
+  });
+}
+
 function inShare(state: StateView, share: string): v1.ISessionRecord[] {
   const ids = new Set<number>();
   for (const handle of state.handles())
     if (handle.share === share && handle.state === v1.HandleState.HANDLE_OPEN) ids.add(handle.sessionId ?? 0);
-  const known = [...new Set([...state.nodes()].flatMap((node) => node.shares ?? []))].sort();
   // Misspelt, it would look like a share whose sessions are all in their place.
-  if (ids.size === 0 && known.length > 0 && !known.includes(share))
-    throw new HoldfastError(ErrorCode.UNKNOWN_SHARE, `no node serves a share ${JSON.stringify(share)}`, {
-      next: `use one of: ${known.join(", ")}`,
-    });
+  if (ids.size === 0) requireShare(state, share);
   return byId([...ids].map((id) => state.session(id)).filter((session) => session !== undefined));
 }
 

@@ -17,7 +17,7 @@ import { openNodeStorage } from "./open-storage.js";
 import { rehearseTakeover } from "./rehearse.js";
 import { startRoles } from "./start-roles.js";
 import { startReplica } from "./start-replica.js";
-import { metricsText } from "./telemetry.js";
+import { describeMetrics, metricsText } from "./telemetry.js";
 import { version } from "./version.js";
 import {
   LoopWatch,
@@ -105,6 +105,7 @@ async function assemble(
   fatal: (error: NodeExitError) => void,
 ): Promise<RunningNode> {
   const meter = new PromMeter();
+  describeMetrics(meter);
   const runtime: Runtime = { clock: realClock, random: realRandom, scheduler: realScheduler, log, meter };
   const loopWatch = new LoopWatch(runtime);
   const loopDelay = new LoopDelay();

@@ -60,6 +60,53 @@ describe("the command line against a cluster", function () {
     );
   });
 
+  it("members shows how far each is, whoever is asked", async () => {
+    // On a busy machine the leader may take longer than it is waited for, or be another one meanwhile.
+    await until("a follower shows the leader's view", 15_000, async () => {
+      const follower = (await documentOf("status")).items.find((row) => row["role"] === "follower");
+      if (follower === undefined) return false;
+      const asked = ["--endpoints", String(follower["address"]), "members", "-o", "json"];
+      const { stdout } = await run(asked);
+      const rows = stdout === "" ? [] : (JSON.parse(stdout) as Document).items;
+      const leading = rows.filter((row) => row["state"] === "leader");
+      return leading.length === 1 && rows.every((row) => Number(row["match"]) > 0);
+    });
+  });
+
+  it("a wrong word or flag is one line that ends with the page to read", async () => {
+    const wrong: [string[], RegExp, string][] = [
+      [["statsu"], /unknown command 'statsu' \(Did you mean status\?\)/, "holdfast --help"],
+      [["sessions", "--bogus"], /unknown option '--bogus'/, "holdfast sessions --help"],
+      [["leader", "move", "n1"], /too many arguments/, "holdfast leader move --help"],
+      [["members", "add"], /required option '--id <number>'/, "holdfast members add --help"],
+      [["status", "--endpoints", "127.0.0.1:99999"], /is not host:port/, "--endpoints host:port,host:port"],
+      [["events", "--limit", "0"], /--limit 0 asks for nothing/, "--limit 100"],
+    ];
+    for (const [args, said, next] of wrong) {
+      const { code, stderr } = await run(args);
+      assert.equal(code, 2, args.join(" "));
+      assert.match(stderr, /^holdfast: [^\n]+\n$/);
+      assert.match(stderr, said);
+      assert.ok(stderr.endsWith(`${next}\n`), stderr);
+    }
+  });
+
+  it("a filter that names nothing is an error with the right names, not an empty list", async () => {
+    for (const command of ["nodes", "sessions", "handles", "locks"]) {
+      const { code, stderr } = await cluster.cli(command, "--node", "n9");
+      assert.equal(code, 1, command);
+      assert.match(stderr, /UNKNOWN_NODE: there is no node n9; known are n1, n2, n3/);
+    }
+    for (const command of ["handles", "locks"])
+      assert.match(
+        (await cluster.cli(command, "--share", "nope")).stderr,
+        /UNKNOWN_SHARE: .*use one of: demo/,
+      );
+    assert.deepEqual((await documentOf("handles", "--share", "demo", "--path", "none")).items, []);
+    const kinds = await cluster.cli("events", "--kind", "nope");
+    assert.match(kinds.stderr, /no events of kind nope are kept/);
+  });
+
   it("sessions, handles and locks show what a client holds", async () => {
     const [own] = (await documentOf("sessions")).items.filter((row) => row["client"] === "it-client");
     assert.equal(own?.["owner"], session.owner);
@@ -358,6 +405,8 @@ describe("the command line against a cluster", function () {
       ]) {
         assert.match(metrics, new RegExp(`^holdfast_${name}[ {]`, "m"), name);
       }
+      for (const [, name, help] of metrics.matchAll(/^# HELP holdfast_(\S+) (.*)$/gm))
+        assert.ok(/^[A-Z0-9]/.test(help ?? ""), `${name} is not described: ${help}`);
       assert.equal((await fetch(`http://${http}/livez`)).status, 200);
       assert.match(
         await (await fetch(`http://${http}/readyz?verbose`)).text(),

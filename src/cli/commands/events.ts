@@ -57,12 +57,17 @@ export async function events(context: CliContext, options: EventOptions): Promis
     columns: columns(nowMs),
     rows: [...rows, ...missing],
     extra: { resumeRevision: resume, compacted, clusterTimeMs: nowMs },
-    empty: "no events are kept for that range",
+    empty: nothing(options.kinds),
   });
   if (compacted) context.say("older events than these are no longer kept");
   if (kinds === NOTABLE_KINDS) context.say("opens, closes and the like are left out; --all shows every kind");
   context.say(`go on from here with --since ${resume}`);
   return EXIT.ok;
+}
+
+function nothing(kinds: readonly string[]): string {
+  if (kinds.length === 0) return "no events are kept for that range";
+  return `no events of kind ${kinds.join(" or ")} are kept for that range. Next: holdfast events --all shows which kinds there are`;
 }
 
 function follow(

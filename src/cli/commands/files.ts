@@ -170,7 +170,7 @@ export async function get(context: CliContext, source: string, local: string): P
     const meter = new Meter(session);
     const info = await session.stat(from);
     const part = join(dirname(to), `.${basename(to)}.${process.pid}.part`);
-    const file = await openLocal(part);
+    const file = await openLocal(part, to);
     const progress = progressOf(context, basename(from), num(info.size));
     const whole = onInterrupt(() => {
       progress.end();
@@ -203,11 +203,13 @@ function progressOf(context: CliContext, name: string, total: number | null): Pr
   return new Progress(process.stderr, { name, total: context.output === "table" ? total : null });
 }
 
-async function openLocal(file: string) {
+async function openLocal(part: string, to: string) {
   try {
-    return await openFile(file, "w");
+    return await openFile(part, "w");
   } catch (error) {
-    throw usageError(`${file} cannot be written: ${(error as Error).message}`, "choose another local path");
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === "ENOENT" ? "its folder does not exist" : message;
+    throw usageError(`${to} cannot be written: ${why}`, "choose another local path");
   }
 }
 

@@ -1,4 +1,5 @@
-import { askAny } from "../admin-client.js";
+import type { v1 } from "../../wire/index.js";
+import { askAny, askEach } from "../admin-client.js";
 import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { num } from "../format.js";
@@ -27,10 +28,24 @@ const MEMBER_COLUMNS: readonly Column<MemberRow>[] = [
   { title: "INCARNATION", right: true, wide: true, show: (row) => String(row.incarnation) },
 ];
 
-/** `holdfast members`: the consensus group. Progress is known to the leader alone. */
+/** Longest wait for the leader's own view beside the answer that is there already. */
+const PROGRESS_WAIT_MS = 1_000;
+
+/** Progress is known to the leader alone: when another has answered, it is asked for the rest. Without it there are dashes. */
+async function progressOf(context: CliContext, reply: v1.IListMembersReply): Promise<v1.IMemberProgress[]> {
+  const leads = ({ progress }: v1.IListMembersReply) => (progress ?? []).some((each) => each.state !== "");
+  if (leads(reply) || context.stale) return reply.progress ?? [];
+  const addresses = (reply.members ?? []).flatMap(({ grpcAddress }) => (grpcAddress ? [grpcAddress] : []));
+  const waitMs = Math.min(context.timeoutMs, PROGRESS_WAIT_MS);
+  const answers = await askEach(addresses, "ListMembers", { stale: true }, waitMs);
+  const told = answers.flatMap((each) => ("value" in each ? [each.value] : []));
+  return (told.find(leads) ?? reply).progress ?? [];
+}
+
+/** `holdfast members`: the consensus group. */
 export async function members(context: CliContext): Promise<number> {
   const reply = await askAny(context.endpoints, "ListMembers", { stale: context.stale }, context.timeoutMs);
-  const progress = new Map((reply.progress ?? []).map((each) => [each.raftId, each]));
+  const progress = new Map((await progressOf(context, reply)).map((each) => [each.raftId, each]));
   const rows = (reply.members ?? []).map((member): MemberRow => {
     const of = progress.get(member.raftId ?? 0);
     const known = of !== undefined && of.state !== "";

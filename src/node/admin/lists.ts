@@ -1,6 +1,7 @@
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
 import { limits } from "../../wire/limits.js";
+import { requireShare } from "../../coordinator/index.js";
 import type { StateView } from "../../state/index.js";
 
 /** How many sessions are looked at in one page even when none matches: a listing may not hold up the event loop. */
@@ -40,7 +41,11 @@ function sessionsAfter(state: StateView, request: v1.IListRecordsRequest, from: 
     }
     return [session];
   }
-  const all = request.filterNode ? state.sessionsOf(request.filterNode) : state.sessions();
+  const node = request.filterNode ?? "";
+  // Misspelt, it would look like a node that owns nothing.
+  if (node !== "" && state.node(node) === undefined && state.sessionCountOf(node) === 0)
+    throw unknownNode(state, node);
+  const all = node === "" ? state.sessions() : state.sessionsOf(node);
   const chosen: v1.ISessionRecord[] = [];
   for (const session of all) if (Number(session.id ?? 0) >= from) chosen.push(session);
   return chosen.sort((a, b) => Number(a.id ?? 0) - Number(b.id ?? 0));
@@ -66,17 +71,18 @@ export function listNodes(state: StateView, request: v1.IListRecordsRequest): v1
     for (const _ of state.keysOf(name)) keys += 1;
     extras.push({ name, sessions, handles, keys });
   }
-  if (wanted !== "" && nodes.length === 0) {
-    const known = [...state.nodes()].map((node) => node.name).join(", ");
-    throw new HoldfastError(
-      ErrorCode.UNKNOWN_NODE,
-      `there is no node ${wanted}; known are ${known || "none"}`,
-      {
-        next: "holdfast nodes",
-      },
-    );
-  }
+  if (wanted !== "" && nodes.length === 0) throw unknownNode(state, wanted);
   return { nodes, extras };
+}
+
+function unknownNode(state: StateView, name: string): HoldfastError {
+  const known = [...state.nodes()]
+    .map((node) => node.name ?? "")
+    .sort()
+    .join(", ");
+  return new HoldfastError(ErrorCode.UNKNOWN_NODE, `there is no node ${name}; known are ${known || "none"}`, {
+    next: "holdfast nodes",
+  });
 }
 
 /** Sessions, page by page, with the number of their open handles. */
@@ -164,6 +170,7 @@ function handlePage(
       items.push(handle);
     }
   }
+  if (items.length === 0 && request.filterShare) requireShare(state, request.filterShare);
   return { items, next: "" };
 }
 
