@@ -408,9 +408,11 @@ describe("the command line against a cluster", function () {
       for (const [, name, help] of metrics.matchAll(/^# HELP holdfast_(\S+) (.*)$/gm))
         assert.ok(/^[A-Z0-9]/.test(help ?? ""), `${name} is not described: ${help}`);
       assert.equal((await fetch(`http://${http}/livez`)).status, 200);
-      assert.match(
-        await (await fetch(`http://${http}/readyz?verbose`)).text(),
-        /\[\+\]linearizable-read revision \d+/,
+      // On a busy machine the read may take longer than readiness waits for it.
+      await until("a linearizable read", 15_000, async () =>
+        /\[\+\]linearizable-read revision \d+/.test(
+          await (await fetch(`http://${http}/readyz?verbose`)).text(),
+        ),
       );
     }
   });
