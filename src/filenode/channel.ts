@@ -1,3 +1,4 @@
+import { copyOf } from "../wire/copy.js";
 import { ErrorCode, errorDetail, HoldfastError } from "../wire/errors.js";
 import type { v1 } from "../wire/index.js";
 import type { FileChannel, PeerInfo } from "./api.js";
@@ -31,8 +32,7 @@ export class Channel implements FileChannel {
   async call(request: v1.IFileRequest): Promise<v1.IFileResponse> {
     const id = request.id ?? 0;
     try {
-      // Not a literal that spreads: replies that differ in their fields, and their encoding, then take the engine's slow way.
-      const response: v1.IFileResponse = Object.assign({}, await this.run(request, id));
+      const response: v1.IFileResponse = copyOf(await this.run(request, id));
       response.id = id;
       return response;
     } catch (thrown) {
