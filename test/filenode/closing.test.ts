@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import type { MemoryFaults, MemoryOperation } from "../../src/testing/memory-vfs.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
+import { HeldCommands } from "./held-commands.js";
 import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
 
 /** A share of which the next operation of a kind can be kept waiting. */
@@ -29,33 +29,6 @@ class Gate {
   }
 }
 
-/** A coordinator that commands of one kind reach late. */
-class Late {
-  #until: Promise<void> | null = null;
-  readonly coordinator: CoordinatorClient;
-
-  constructor(inner: CoordinatorClient, kind: keyof v1.ICommand) {
-    this.coordinator = {
-      execute: async (command, deadlineMs) => {
-        if (command[kind]) await this.#until;
-        return inner.execute(command, deadlineMs);
-      },
-      query: (query, deadlineMs) => inner.query(query, deadlineMs),
-      watch: (node, listener) => inner.watch(node, listener),
-    };
-  }
-
-  /** Holds them back until what it answers is called. */
-  hold(): () => void {
-    let go: () => void = () => {};
-    this.#until = new Promise((resolve) => (go = resolve));
-    return () => {
-      this.#until = null;
-      go();
-    };
-  }
-}
-
 /** Resolved with its answer, or null as long as there is none. */
 function watched(answer: Promise<v1.IFileResponse>): { response: v1.IFileResponse | null } {
   const seen: { response: v1.IFileResponse | null } = { response: null };
@@ -75,7 +48,7 @@ function code(seen: { response: v1.IFileResponse | null }): string {
 describe("what still runs on a handle that is closed", () => {
   let world: World;
   let gate: Gate;
-  let uses: Late;
+  let uses: HeldCommands;
   let n1: TestNode;
   let n2: TestNode;
   let alice: TestClient;
@@ -91,7 +64,7 @@ describe("what still runs on a handle that is closed", () => {
     world = new World();
     world.init();
     gate = new Gate();
-    uses = new Late(world.coordinator.client(), "useHandle");
+    uses = new HeldCommands(world.coordinator.client(), "useHandle");
     n1 = await world.start("n1", { faults: gate.faults, coordinator: uses.coordinator });
     n2 = await world.start("n2");
     alice = await TestClient.make(1).open(n1);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import type { MemoryFaults } from "../../src/testing/memory-vfs.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
+import { HeldCommands } from "./held-commands.js";
 import { guidOf, quiet, TestClient, type TestNode, World } from "./world.js";
 
 /** Beyond what stands in the file: there the append of another closes it. */
@@ -32,33 +32,6 @@ class Kernel {
   }
 }
 
-/** A coordinator that a node's question to connect a session reaches late. */
-class HeldConnects {
-  #until: Promise<void> | null = null;
-  readonly coordinator: CoordinatorClient;
-
-  constructor(coordinator: CoordinatorClient) {
-    this.coordinator = {
-      execute: async (command, deadlineMs) => {
-        if (command.connectSession) await this.#until;
-        return coordinator.execute(command, deadlineMs);
-      },
-      query: (query, deadlineMs) => coordinator.query(query, deadlineMs),
-      watch: (node, listener) => coordinator.watch(node, listener),
-    };
-  }
-
-  /** Holds them back until what it answers is called. */
-  hold(): () => void {
-    let go: () => void = () => {};
-    this.#until = new Promise((resolve) => (go = resolve));
-    return () => {
-      this.#until = null;
-      go();
-    };
-  }
-}
-
 /**
  * A write behind the end of a file waits for an append at another node. It does not count as running meanwhile: what waits
  * for the end of all that runs (a new connection, a session that leaves) does not wait for it. Carried out after that it
@@ -73,14 +46,14 @@ describe("a write that is parked while its client goes on without it", () => {
   let alice: TestClient;
   let open: v1.IOpenReply;
   let appended: Promise<v1.IFileResponse>;
-  let connects: HeldConnects;
+  let connects: HeldCommands;
 
   beforeEach(async () => {
     world = new World();
     world.init();
     kernel = new Kernel();
     kernelOfBob = new Kernel();
-    connects = new HeldConnects(world.coordinator.client());
+    connects = new HeldCommands(world.coordinator.client(), "connectSession");
     n1 = await world.start("n1", { faults: kernel.faults, coordinator: connects.coordinator });
     n2 = await world.start("n2", { faults: kernelOfBob.faults });
     alice = await TestClient.make(1).open(n1);
