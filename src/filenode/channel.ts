@@ -160,6 +160,7 @@ export class Channel implements FileChannel {
       replay: context?.replay ?? false,
       deadlineMs: deadline === 0 ? undefined : this.core.options.runtime.clock.monotonicMs() + deadline,
       parkedId: 0,
+      wasApart: false,
       cancelled: false,
       counted: [],
     };

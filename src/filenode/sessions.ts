@@ -87,8 +87,8 @@ export class OwnedSession {
   /** Channels that serve it (semantics.md H 26), oldest first. Empty: its client is away. */
   readonly channels = new Set<number>();
   readonly running = new Running();
-  /** Its client is ending it: nothing new begins. */
-  ending = false;
+  /** Ends of it by its client that are under way: nothing new begins. */
+  ending = 0;
   /** Operation that is about to move the session away; empty: none. New calls are refused meanwhile. */
   frozenBy = "";
   /** Set when this node is not the owner any more. */

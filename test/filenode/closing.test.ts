@@ -49,6 +49,7 @@ describe("what still runs on a handle that is closed", () => {
   let world: World;
   let gate: Gate;
   let uses: HeldCommands;
+  let ends: HeldCommands;
   let n1: TestNode;
   let n2: TestNode;
   let alice: TestClient;
@@ -65,7 +66,8 @@ describe("what still runs on a handle that is closed", () => {
     world.init();
     gate = new Gate();
     uses = new HeldCommands(world.coordinator.client(), "useHandle");
-    n1 = await world.start("n1", { faults: gate.faults, coordinator: uses.coordinator });
+    ends = new HeldCommands(uses.coordinator, "closeSession");
+    n1 = await world.start("n1", { faults: gate.faults, coordinator: ends.coordinator });
     n2 = await world.start("n2");
     alice = await TestClient.make(1).open(n1);
     bob = await TestClient.make(2, "bob").open(n2);
@@ -127,6 +129,38 @@ describe("what still runs on a handle that is closed", () => {
     assert.deepEqual([code(writing), code(ending)], ["done", "done"]);
     const his = await bob.openFile("f", { shareMode: {}, createGuid: guidOf("his again") });
     assert.equal(await bob.read(his), "first");
+  });
+
+  it("the end of a session waits for calls that name no handle", async () => {
+    gate.holdNext("makeDirectory");
+    const making = watched(alice.ask({ makeDirectory: { share: "demo", path: "d" } }));
+    await quiet();
+    const ending = watched(alice.ask({ closeSession: {} }));
+    await quiet();
+    assert.equal(code(ending), "no answer yet");
+    gate.release();
+    await quiet();
+    assert.deepEqual([code(making), code(ending)], ["done", "done"]);
+  });
+
+  it("nothing begins while one of two ends of a session is under way and the other has failed", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    await alice.write(open, 0, "first");
+    const go = ends.hold();
+    const [first, second] = [
+      watched(alice.ask({ closeSession: {} })),
+      watched(alice.ask({ closeSession: {} })),
+    ];
+    await quiet();
+    ends.failNext();
+    await quiet();
+    assert.deepEqual([code(first), code(second)], ["NO_QUORUM", "no answer yet"]);
+    const writes = gate.counts.get("write");
+    await alice.refused(ErrorCode.UNKNOWN_SESSION, writeOf(open, "later"));
+    assert.equal(gate.counts.get("write"), writes);
+    go();
+    await quiet();
+    assert.equal(code(second), "done");
   });
 
   for (const where of ["at another node", "at the same node"])

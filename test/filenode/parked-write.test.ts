@@ -47,6 +47,8 @@ describe("a write that is parked while its client goes on without it", () => {
   let open: v1.IOpenReply;
   let appended: Promise<v1.IFileResponse>;
   let connects: HeldCommands;
+  let closes: HeldCommands;
+  let ends: HeldCommands;
 
   beforeEach(async () => {
     world = new World();
@@ -54,7 +56,9 @@ describe("a write that is parked while its client goes on without it", () => {
     kernel = new Kernel();
     kernelOfBob = new Kernel();
     connects = new HeldCommands(world.coordinator.client(), "connectSession");
-    n1 = await world.start("n1", { faults: kernel.faults, coordinator: connects.coordinator });
+    closes = new HeldCommands(connects.coordinator, "closeHandle");
+    ends = new HeldCommands(closes.coordinator, "closeSession");
+    n1 = await world.start("n1", { faults: kernel.faults, coordinator: ends.coordinator });
     n2 = await world.start("n2", { faults: kernelOfBob.faults });
     alice = await TestClient.make(1).open(n1);
     open = await alice.openFile("f");
@@ -182,5 +186,31 @@ describe("a write that is parked while its client goes on without it", () => {
     kernel.release();
     await refused(answer, ErrorCode.CANCELLED);
     assert.equal(kernel.writes, 0);
+  });
+
+  it("is not carried out while the entry that closes its handle is on its way", async () => {
+    const { answer } = await write("old");
+    const close = closes.hold();
+    const closing = alice.ask({ close: { handle: open.handle ?? null } });
+    await quiet();
+    await wake();
+    kernel.release();
+    assert.equal(kernel.writes, 0, "others have the file as soon as the entry arrives");
+    close();
+    assert.equal((await closing).error ?? null, null);
+    await refused(answer, ErrorCode.FILE_CLOSED);
+  });
+
+  it("is not carried out while the entry that ends its session is on its way", async () => {
+    const { answer } = await write("old");
+    const end = ends.hold();
+    const ending = alice.ask({ closeSession: {} });
+    await quiet();
+    await wake();
+    kernel.release();
+    assert.equal(kernel.writes, 0, "others have the file as soon as the entry arrives");
+    end();
+    assert.equal((await ending).error ?? null, null);
+    await refused(answer, ErrorCode.UNKNOWN_SESSION);
   });
 });

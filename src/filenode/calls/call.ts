@@ -20,6 +20,8 @@ export interface Call {
   readonly deadlineMs: number | undefined;
   /** Of the parked command that this call waits for; zero: it does not wait. */
   parkedId: number;
+  /** It has not counted as running for a while: a close that came meanwhile does not wait for it. */
+  wasApart: boolean;
   /** The client has asked for its end. */
   cancelled: boolean;
   /** Told when the call is parked. */
@@ -69,6 +71,26 @@ export function needAccess(handle: OpenHandle, bits: number, what: string): void
 }
 
 /**
+ * A call waits: meanwhile it does not count as running, or whoever waits for the end of all that runs, this call itself
+ * among them, might wait for ever. What it does afterwards it has to ask for again (`stillWanted`).
+ */
+export async function apart<T>(call: Call, wait: () => Promise<T>): Promise<T> {
+  call.wasApart = true;
+  for (const running of call.counted) running.end();
+  try {
+    return await wait();
+  } finally {
+    for (const running of call.counted) running.begin();
+  }
+}
+
+/** Throws UNKNOWN_SESSION once the session's client has begun to end it: nothing may land after others have its files. */
+export function refuseWhileEnding(session: OwnedSession): void {
+  if (session.ending === 0) return;
+  throw new HoldfastError(ErrorCode.UNKNOWN_SESSION, `session ${session.id} is being ended by its client`);
+}
+
+/**
  * Executes a command and, if the state parks it, waits for the event that ends it. When events were lost it asks again:
  * the request id makes that harmless.
  */
@@ -80,9 +102,7 @@ export async function settle(core: NodeCore, call: Call, command: v1.ICommand): 
     call.parkedId = pendingId;
     call.onParked?.();
     if (call.cancelled) await cancelParked(core, call);
-    for (const running of call.counted) running.end();
-    const done = await core.pending.wait(pendingId, call.session.id);
-    for (const running of call.counted) running.begin();
+    const done = await apart(call, () => core.pending.wait(pendingId, call.session.id));
     call.parkedId = 0;
     if (done === null) continue;
     core.noteRevision(done.revision);

@@ -3,7 +3,7 @@ import type { v1 } from "../../wire/index.js";
 import type { NodeCore } from "../core.js";
 import { dropSession } from "../load-session.js";
 import { refuseWhileFrozen } from "../release.js";
-import type { Call, Reply } from "./call.js";
+import { apart, type Call, refuseWhileEnding, type Reply } from "./call.js";
 import { listCall, setInfoCall, statCall } from "./info.js";
 import { flushCall, readCall, writeCall } from "./io.js";
 import { ackLeaseCall, lockCall } from "./lock.js";
@@ -14,11 +14,7 @@ import { resolveCall } from "./resolve.js";
 /** Hands a request to what serves it. The most frequent kinds come first. */
 export async function dispatch(core: NodeCore, call: Call, request: v1.IFileRequest): Promise<Reply> {
   refuseWhileFrozen(core, call.session);
-  if (call.session.ending && !request.closeSession)
-    throw new HoldfastError(
-      ErrorCode.UNKNOWN_SESSION,
-      `session ${call.session.id} is being ended by its client`,
-    );
+  if (!request.closeSession) refuseWhileEnding(call.session);
   call.session.running.begin();
   call.counted.push(call.session.running);
   try {
@@ -53,13 +49,13 @@ function run(core: NodeCore, call: Call, request: v1.IFileRequest): Promise<Repl
 async function closeSessionCall(core: NodeCore, call: Call): Promise<Reply> {
   const { session } = call;
   core.admit(session);
-  session.ending = true;
+  session.ending += 1;
   try {
-    // What runs on its handles would land when others have the files already.
-    for (const handle of session.handles.values()) await handle.running.drained();
+    // What runs would land when others have the files already.
+    await apart(call, () => session.running.drained());
     await core.execute({ closeSession: { fence: session.fence(), request: call.request } }, call.deadlineMs);
   } finally {
-    session.ending = false;
+    session.ending -= 1;
   }
   dropSession(core, session);
   return { done: {} };

@@ -4,7 +4,7 @@ import type { TailHold } from "../file-tail.js";
 import type { OpenFile } from "../open-file.js";
 import { refuseWhileFrozen } from "../release.js";
 import type { OpenHandle } from "../sessions.js";
-import { type Call, settle } from "./call.js";
+import { type Call, refuseWhileEnding, settle } from "./call.js";
 
 /**
  * Runs a call that appends to, cuts or overwrites a file, while no plain write of this node goes beyond where it does so.
@@ -73,18 +73,20 @@ export async function untilTailOpen(
 
 /**
  * Throws when a call that has waited must not go on. While it was parked it did not count as running: whoever waits for
- * the end of all that runs, to connect the client anew or to give the session away, did not wait for it. Each of them
- * takes the channels away, or freezes the session, before it looks, so what passes here is waited for again.
+ * the end of all that runs, to connect the client anew, to give the session away, or to close it or the handle, did not
+ * wait for it. Each of them takes the channels away, freezes the session, or marks it or the handle before it looks, so
+ * what passes here is waited for again.
  */
 export function stillWanted(core: NodeCore, call: Call, handle: OpenHandle): void {
   core.admit(call.session);
   refuseWhileFrozen(core, call.session);
+  if (call.wasApart) refuseWhileEnding(call.session);
   if (!call.session.channels.has(call.channel))
     throw new HoldfastError(
       ErrorCode.CANCELLED,
       `${handle.path}: the connection by which the write came is gone`,
     );
-  if (handle.closed)
+  if (handle.closed || (call.wasApart && handle.closing > 0))
     throw new HoldfastError(
       ErrorCode.FILE_CLOSED,
       `${handle.path}: the handle was closed while the write waited`,
