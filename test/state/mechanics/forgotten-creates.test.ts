@@ -55,6 +55,21 @@ describe("replay of a create whose tombstone may be gone", () => {
     equal(effectOf(world.run(world.openCommand(a, lost)))?.kind, v1.EffectKind.EFFECT_CREATE);
   });
 
+  it("under a request id that was never used is refused while the tombstone is there, and is a new create behind that", () => {
+    const request = { slot: 3, sequence: 9 };
+    for (const [closes, runs] of [
+      [limits.tombstonesPerSessionMax - 1, false],
+      [limits.tombstonesPerSessionMax, true],
+    ] as const) {
+      const again = { disposition: v1.Disposition.OPEN_IF };
+      const { world, a } = closedBefore(closes, again);
+      world.restart();
+      const result = world.run(world.openCommand(a, { ...spec, ...again, replay: true, request }));
+      if (runs) equal(result.open?.handle?.createAction, v1.CreateAction.OPENED);
+      else assertCode(result, ErrorCode.FILE_CLOSED);
+    }
+  });
+
   it("concerns nothing else: a create without the flag, a handle that was never persistent, another client", () => {
     const { world, a } = closedBefore(limits.tombstonesPerSessionMax);
     const plain = { path: "early", guid: "plain", kind: v1.HandleKind.PLAIN, replay: true };
