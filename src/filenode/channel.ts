@@ -96,6 +96,7 @@ export class Channel implements FileChannel {
         "this stream has a session already; open another stream",
       );
     const { session, reconnected } = await this.sessionOf(request);
+    this.core.gone.refuseConnection(session.id, session.record.connection ?? 0);
     if (this.closed) throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
     if (!request.bind) session.channels.clear();
     this.owned = session;

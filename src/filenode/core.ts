@@ -7,6 +7,7 @@ import { effectReply } from "./effects/reply.js";
 import { crashPoint } from "./crash-points.js";
 import { cleanEffect, type EffectOutcome, performEffect, resolveEffect } from "./effects/index.js";
 import { FileNews } from "./file-news.js";
+import { Gone } from "./gone.js";
 import { TakenBack } from "./effects/outcome.js";
 import { KernelGate } from "./kernel-gate.js";
 import { filenodeMutants } from "./mutants.js";
@@ -16,6 +17,7 @@ import { guardedVfs } from "./vfs/guarded-vfs.js";
 import { Pauses } from "./pauses.js";
 import { PendingCalls } from "./pending-calls.js";
 import type { OpenHandle, OwnedSession } from "./sessions.js";
+import { Signal } from "./signal.js";
 
 /** What a file node stands on. */
 export interface FileNodeOptions {
@@ -43,6 +45,9 @@ export class NodeCore {
   readonly files = new OpenFiles();
   readonly news = new FileNews();
   readonly pending = new PendingCalls();
+  readonly gone = new Gone();
+  /** Some session's client is away now, or it has another owner. */
+  readonly sessionLet = new Signal();
   readonly pauses: Pauses;
   readonly writeGate: KernelGate;
   readonly readGate: KernelGate;
@@ -160,6 +165,11 @@ export class NodeCore {
   /** Ends an effect that somebody else left. */
   resolve(record: v1.IEffectRecord, session: OwnedSession | null): Promise<v1.ICommandResult> {
     return this.runEffect(record, session, (vfs) => resolveEffect(vfs, record));
+  }
+
+  /** True for an error after which nobody knows whether the log has taken a command: it may be sent again. */
+  undecided(error: HoldfastError): boolean {
+    return LOG_DID_NOT_TAKE.has(error.code);
   }
 
   /** True while a call or a resolver works on this effect. */

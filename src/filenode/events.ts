@@ -1,6 +1,7 @@
 import { HoldfastError } from "../wire/errors.js";
 import { v1 } from "../wire/index.js";
 import type { NodeCore } from "./core.js";
+import { handleClosing, sessionEnding } from "./endings.js";
 import { descriptor, dropHandle } from "./handles.js";
 import { sameBytes } from "../wire/same-bytes.js";
 import { idKey } from "./ids.js";
@@ -60,12 +61,26 @@ export function onEvent(env: EventsEnv, event: v1.IEvent): void {
     case "node-down":
       env.sweep();
       break;
+    case "session-disconnected":
+      env.core.sessionLet.fire();
+      break;
     case "session-moved":
+      env.core.sessionLet.fire();
       if (event.session) sessionMoved(env, event.session);
+      break;
+    case "session-ending":
+      if (event.session)
+        void sessionEnding(env.core, event.session, (session) =>
+          env.notify(session, { closing: event.text ?? "another session takes its place" }),
+        );
+      break;
+    case "handle-closing":
+      void handleClosing(env.core, event);
       break;
     case "session-closed":
     case "session-expired":
     case "session-replaced":
+      env.core.sessionLet.fire();
       sessionEnded(env, event);
       break;
     case "handle-opened":
@@ -355,6 +370,7 @@ async function handleMoved(env: EventsEnv, event: v1.IEvent): Promise<void> {
 }
 
 function handleClosed(env: EventsEnv, event: v1.IEvent): void {
+  env.core.gone.handle(idKey(event.handleId));
   const session = env.core.sessions.get(event.sessionId ?? 0);
   const handle = session?.handles.get(idKey(event.handleId));
   if (session === undefined || handle === undefined) return;

@@ -20,6 +20,7 @@ export function installHandle(
   revision: number,
 ): OpenHandle {
   const key = idKey(record.id);
+  core.gone.refuseHandle(key, record.path ?? "");
   const present = session.handles.get(key);
   if (present !== undefined && !present.closed && present.record.fileId === record.fileId) {
     present.record = record;

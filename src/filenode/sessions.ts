@@ -47,6 +47,8 @@ export class OpenHandle {
   closed = false;
   /** Closes of it that are under way: nothing new begins, or it would land after others have the file. */
   closing = 0;
+  /** One of them is in the name of an operator. */
+  forced = false;
   /** This node has served it since it was opened, and so knows whether anything was written through it. */
   sinceOpen = false;
 

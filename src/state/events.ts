@@ -23,12 +23,16 @@ export const EventKind = {
   sessionReady: "session-ready",
   sessionClosed: "session-closed",
   sessionExpired: "session-expired",
+  /** Another session of the same client will take its place as soon as nothing of it runs any more: [owner], who says so. */
+  sessionEnding: "session-ending",
   /** Another session of the same client took its place. */
   sessionReplaced: "session-replaced",
   /** Frozen for a transfer, or thawed: [owner]. */
   sessionFrozen: "session-frozen",
   handleOpened: "handle-opened",
   handleResumed: "handle-resumed",
+  /** An operator wants it closed: [owner], who ends what runs on it first and gives the event's text as the reason. */
+  handleClosing: "handle-closing",
   /** Closed by its client. */
   handleClosed: "handle-closed",
   /** Closed by an operator, an application takeover, a broken promise of a durable handle: [owner], who tells the client. */

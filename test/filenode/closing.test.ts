@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { filenodeLimits } from "../../src/filenode/options.js";
 import type { MemoryFaults, MemoryOperation } from "../../src/testing/memory-vfs.js";
 import { ErrorCode } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
@@ -50,6 +51,8 @@ describe("what still runs on a handle that is closed", () => {
   let gate: Gate;
   let uses: HeldCommands;
   let ends: HeldCommands;
+  let connects: HeldCommands;
+  let reconnects: HeldCommands;
   let n1: TestNode;
   let n2: TestNode;
   let alice: TestClient;
@@ -67,7 +70,9 @@ describe("what still runs on a handle that is closed", () => {
     gate = new Gate();
     uses = new HeldCommands(world.coordinator.client(), "useHandle");
     ends = new HeldCommands(uses.coordinator, "closeSession");
-    n1 = await world.start("n1", { faults: gate.faults, coordinator: ends.coordinator });
+    connects = new HeldCommands(ends.coordinator, "connectSession");
+    reconnects = new HeldCommands(connects.coordinator, "reconnectHandle");
+    n1 = await world.start("n1", { faults: gate.faults, coordinator: reconnects.coordinator });
     n2 = await world.start("n2");
     alice = await TestClient.make(1).open(n1);
     bob = await TestClient.make(2, "bob").open(n2);
@@ -200,5 +205,146 @@ describe("what still runs on a handle that is closed", () => {
     world.kill(n1);
     await quiet();
     assert.equal(code(taking), "done");
+  });
+
+  for (const where of ["at another node", "at the same node"])
+    it(`a session that replaces another ${where} waits for the write that is in the kernel`, async () => {
+      const open = await alice.openFile("f", { shareMode: {} });
+      await alice.write(open, 0, "first");
+      gate.holdNext("write");
+      const inKernel = watched(alice.ask(writeOf(open, "early")));
+      const queued = watched(alice.ask(writeOf(open, "queue")));
+      await quiet();
+      const next = TestClient.make(1);
+      const there = where === "at another node" ? n2 : n1;
+      const replacing = watched(next.askForSession(there, Number(alice.info.sessionId)));
+      await quiet();
+      assert.equal(code(replacing), "no answer yet", "the old connection's write may still land");
+      await alice.refused(ErrorCode.CANCELLED, writeOf(open, "never"));
+      gate.release();
+      await quiet();
+      assert.equal(code(replacing), "done");
+      assert.notEqual(code(inKernel), "no answer yet");
+      assert.notEqual(code(queued), "no answer yet");
+      assert.equal(
+        world.coordinator.state.session(Number(alice.info.sessionId))?.replacedBy,
+        next.info.sessionId,
+      );
+      const his = await next.reconnect(open, "f");
+      await next.write(his, 0, "next");
+      await quiet();
+      assert.equal((await next.read(his)).slice(0, 4), "next");
+    });
+
+  it("a session replaces another at once when the owner of that one is down", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    gate.holdNext("write");
+    void alice.ask(writeOf(open, "early"));
+    await quiet();
+    const next = TestClient.make(1);
+    const replacing = watched(next.askForSession(n2, Number(alice.info.sessionId)));
+    await quiet();
+    assert.equal(code(replacing), "no answer yet");
+    world.kill(n1);
+    await quiet();
+    assert.equal(code(replacing), "done");
+    await next.reconnect(open, "f");
+  });
+
+  it("nothing is replaced while the owner does not come to an end; its client comes back", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    gate.holdNext("write");
+    void alice.ask(writeOf(open, "early"));
+    await quiet();
+    const next = TestClient.make(1);
+    const replacing = watched(next.askForSession(n2, Number(alice.info.sessionId)));
+    for (let waitedMs = 0; waitedMs < filenodeLimits.drainMs; waitedMs += 100) {
+      await quiet();
+      assert.equal(code(replacing), "no answer yet");
+      world.time.advance(100);
+    }
+    await quiet();
+    assert.equal(code(replacing), "NOT_READY");
+    gate.release();
+    await quiet();
+    assert.equal((await alice.resume(n1)).error ?? null, null);
+    assert.equal(await alice.read(await alice.reconnect(open, "f")), "early");
+  });
+
+  it("a connection that was ended before its answer came is not taken up", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    alice.hangUp();
+    await quiet();
+    const answers = connects.holdAnswers();
+    const resuming = watched(alice.resume(n1));
+    await quiet();
+    const next = TestClient.make(1);
+    const replacing = watched(next.askForSession(n2, Number(alice.info.sessionId)));
+    await quiet();
+    assert.equal(code(replacing), "done");
+    answers();
+    await quiet();
+    assert.equal(code(resuming), "NOT_READY");
+    await next.reconnect(open, "f");
+  });
+
+  const forceClose = (open: v1.IOpenReply): string => {
+    const handleId = open.handle?.persistent ?? null;
+    const { error } = world.coordinator.apply({
+      forceClose: { handleId, reason: "stuck", requestedBy: "ops", whenIdle: true },
+    });
+    return error ? (ErrorCode[error.code ?? 0] ?? "?") : "done";
+  };
+
+  it("an operator's close waits for the write that is in the kernel, and nothing new begins", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    await alice.write(open, 0, "first");
+    gate.holdNext("write");
+    const inKernel = watched(alice.ask(writeOf(open, "early")));
+    await quiet();
+    assert.equal(forceClose(open), "NOT_READY");
+    await quiet();
+    assert.equal(forceClose(open), "NOT_READY", "the write may still land");
+    await alice.refused(ErrorCode.FILE_CLOSED, writeOf(open, "never"));
+    const his = { shareMode: {}, createGuid: guidOf("his") };
+    await bob.refused(ErrorCode.SHARING_VIOLATION, bob.openRequest("f", his));
+    gate.release();
+    await quiet();
+    assert.equal(code(inKernel), "done");
+    assert.equal(forceClose(open), "NO_CHANGE");
+    assert.ok(alice.notices.some((notice) => notice.handleClosed));
+    const record = world.coordinator.state.handle(open.handle?.persistent ?? new Uint8Array(0));
+    assert.equal(record?.closeReason, "closed by ops: stuck");
+    await alice.refused(ErrorCode.FILE_CLOSED, { close: { handle: open.handle ?? null } });
+    await bob.openFile("f", { ...his, createGuid: guidOf("his again") });
+  });
+
+  it("an operator's close goes on when the node that serves the handle is down", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    gate.holdNext("write");
+    void alice.ask(writeOf(open, "early"));
+    await quiet();
+    assert.equal(forceClose(open), "NOT_READY");
+    world.kill(n1);
+    assert.equal(forceClose(open), "done");
+  });
+
+  it("a handle that was closed before the answer to its resume came is not taken in", async () => {
+    const open = await alice.openFile("f", { shareMode: {} });
+    await alice.write(open, 0, "first");
+    alice.hangUp();
+    await quiet();
+    assert.equal((await alice.resume(n1)).error ?? null, null);
+    const answers = reconnects.holdAnswers();
+    const handleId = open.handle?.persistent ?? null;
+    const reconnect = { handleId, createGuid: guidOf("f"), persistent: true, path: "f" };
+    const resuming = watched(alice.ask({ reconnect }));
+    await quiet();
+    assert.equal(forceClose(open), "NOT_READY");
+    await quiet();
+    assert.equal(forceClose(open), "NO_CHANGE");
+    answers();
+    await quiet();
+    assert.equal(code(resuming), "FILE_CLOSED");
   });
 });

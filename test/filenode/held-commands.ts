@@ -2,9 +2,10 @@ import type { CoordinatorClient } from "../../src/coordinator/api.js";
 import { ErrorCode, errorDetail } from "../../src/wire/errors.js";
 import type { v1 } from "../../src/wire/index.js";
 
-/** A coordinator that a node's commands of one kind reach late, in their order. */
+/** A coordinator that a node's commands of one kind reach late, in their order, or that answers them late. */
 export class HeldCommands {
   #holding = false;
+  #answers: Promise<void> | null = null;
   readonly #held: ((fails: boolean) => void)[] = [];
   readonly coordinator: CoordinatorClient;
 
@@ -15,7 +16,9 @@ export class HeldCommands {
           const fails = await new Promise<boolean>((resolve) => void this.#held.push(resolve));
           if (fails) return { error: errorDetail(ErrorCode.NO_QUORUM, "the log did not take it") };
         }
-        return inner.execute(command, deadlineMs);
+        const result = await inner.execute(command, deadlineMs);
+        if (command[kind]) await this.#answers;
+        return result;
       },
       query: (query, deadlineMs) => inner.query(query, deadlineMs),
       watch: (node, listener) => inner.watch(node, listener),
@@ -28,6 +31,16 @@ export class HeldCommands {
     return () => {
       this.#holding = false;
       for (const release of this.#held.splice(0)) release(false);
+    };
+  }
+
+  /** Holds back what it answers until what this answers is called. */
+  holdAnswers(): () => void {
+    let go: () => void = () => {};
+    this.#answers = new Promise((resolve) => (go = resolve));
+    return () => {
+      this.#answers = null;
+      go();
     };
   }
 

@@ -168,13 +168,18 @@ export class TestClient {
 
   /** Opens a session at a node. */
   async open(node: TestNode): Promise<this> {
-    this.dial(node);
-    const response = await this.ask({
-      attach: { open: { clientGuid: this.guid, clientName: "test", timeoutMs: 60_000, protocolVersion: 1 } },
-    });
+    const response = await this.askForSession(node);
     assert.equal(response.error ?? null, null, JSON.stringify(response.error));
-    this.info = response.session ?? {};
     return this;
+  }
+
+  /** The same, in place of another session of this client, and whatever the answer is. */
+  async askForSession(node: TestNode, previousSessionId = 0): Promise<v1.IFileResponse> {
+    this.dial(node);
+    const open = { clientGuid: this.guid, clientName: "test", timeoutMs: 60_000, protocolVersion: 1 };
+    const response = await this.ask({ attach: { open: { ...open, previousSessionId } } });
+    if (response.session) this.info = response.session;
+    return response;
   }
 
   /** Comes back to a node with its session. */

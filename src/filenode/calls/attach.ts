@@ -37,17 +37,16 @@ export async function openSession(
   checkVersion(request.protocolVersion);
   checkTakesSessions(core);
   const resumeToken = core.options.runtime.random.bytes(limits.guidBytes);
-  const result = await core.execute({
-    openSession: {
-      clientGuid: checkGuid(request.clientGuid, "client guid"),
-      principal: peer.principal,
-      clientName: (request.clientName ?? "").slice(0, limits.labelBytesMax / 4),
-      timeoutMs: request.timeoutMs ?? 0,
-      node: core.node,
-      nodeIncarnation: core.options.lease.incarnation,
-      previousSessionId: request.previousSessionId ?? 0,
-      resumeToken,
-    },
+  const result = await replacing(core, {
+    clientGuid: checkGuid(request.clientGuid, "client guid"),
+    principal: peer.principal,
+    clientName: (request.clientName ?? "").slice(0, limits.labelBytesMax / 4),
+    timeoutMs: request.timeoutMs ?? 0,
+    node: core.node,
+    nodeIncarnation: core.options.lease.incarnation,
+    previousSessionId: request.previousSessionId ?? 0,
+    previousEndsFirst: true,
+    resumeToken,
   });
   const record = result.session;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state opened a session without a record");
@@ -55,6 +54,34 @@ export async function openSession(
   core.sessions.set(session.id, session);
   return session;
 }
+
+/**
+ * Opens a session; where it replaces another, as soon as the owner of that one has ended what runs there, which it is asked
+ * for by each attempt (semantics.md D2). Throws NOT_READY if that takes long; nothing is replaced then.
+ */
+async function replacing(core: NodeCore, openSession: v1.IOpenSession): Promise<v1.ICommandResult> {
+  const { clock, scheduler } = core.options.runtime;
+  const untilMs = clock.monotonicMs() + core.limits.drainMs;
+  for (;;) {
+    const left = core.sessionLet.next();
+    try {
+      return await core.execute({ openSession });
+    } catch (thrown) {
+      const error = HoldfastError.from(thrown);
+      const awaited = error.code === ErrorCode.NOT_READY && !!error.extras.sessionId;
+      if (!awaited || clock.monotonicMs() >= untilMs) throw error;
+    }
+    let timer: { cancel(): void } | undefined;
+    const again = new Promise<void>((resolve) => {
+      timer = scheduler.after(ASK_AGAIN_MS, resolve);
+    });
+    await Promise.race([left, again]);
+    timer?.cancel();
+  }
+}
+
+/** Until the owner of a session that is to be replaced is asked again: it may not have heard. */
+const ASK_AGAIN_MS = 200;
 
 /** Throws unless this node could take a session now: what a ping before attach asks. */
 export function checkTakesSessions(core: NodeCore): void {

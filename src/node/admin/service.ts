@@ -10,6 +10,7 @@ import type { Clock } from "../../runtime/api.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { toServiceError } from "../../wire/grpc-errors.js";
 import type { v1 } from "../../wire/index.js";
+import { closeHandle } from "./close-handle.js";
 import type { EventRing } from "./event-ring.js";
 import { listFailovers, listHandles, listLocks, listNodes, listOperations, listSessions } from "./lists.js";
 import { explain } from "./explain/index.js";
@@ -80,7 +81,9 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
     CancelOperation: changing("CancelOperation", (request: v1.IOperationRequest) =>
       transfers().cancel(request),
     ),
-    CloseHandle: changing("CloseHandle", (request: v1.IForceClose) => command({ forceClose: request })),
+    CloseHandle: changing("CloseHandle", (request: v1.IForceClose) =>
+      closeHandle(parts, request, world.sleep),
+    ),
     MoveLeader: changing("MoveLeader", (request: v1.IMoveLeaderRequest) => {
       parts.leaders.asked(request.to ?? "", request.reason ?? "");
       return moveLeader(replica, request, world, parts.timeoutMs);

@@ -11,6 +11,9 @@ import type { SessionRow } from "../tables/sessions.js";
 import { fail, failed, type Tx } from "../tx.js";
 import { bytesProblem } from "../validate.js";
 
+/** Who closes it, and why, with the words around them: each of the two is a label. */
+const FORCED_MAX = 3 * limits.labelBytesMax;
+
 /**
  * A client closes its handle. The answer says whether a file has to be deleted first. A close that comes again gets the
  * answer of the first one from the tombstone, with or without a request id (semantics.md B5).
@@ -35,6 +38,8 @@ function closeOnce(
 ): v1.ICommandResult {
   const problem = bytesProblem("close result", command.closeResult, limits.replyBytesMax);
   if (problem !== null) return problem;
+  if ((command.forced ?? "").length > FORCED_MAX)
+    return fail(ErrorCode.LIMIT_EXCEEDED, `the reason is longer than ${FORCED_MAX} characters`);
   if (handle.state === v1.HandleState.HANDLE_CLOSED) return again(session, handle);
   if (handle.state === v1.HandleState.HANDLE_CLOSING) return underWay(tx, handle);
   if (handle.state !== v1.HandleState.HANDLE_OPEN || !handle.isConnected)
@@ -44,12 +49,19 @@ function closeOnce(
     return fail(ErrorCode.NOT_READY, `effect ${running.r.id} of handle ${shortHex(handle.id)} is under way`, {
       retryAfterMs: 5,
     });
+  if (command.forced) return closeForced(tx, handle, command.forced);
   const effect = close(tx, handle, "client", "closed by its client", command.unmodified ?? false);
   const closeResult = new Uint8Array(command.closeResult ?? []);
   if (closeResult.length > 0) handle.more().closeResult = closeResult;
   if (effect === null) return { close: { closeResult } };
   effect.r.request = command.request ? { ...command.request } : null;
   return { close: { perform: true, effect: { ...effect.r }, closeResult } };
+}
+
+/** By its owner, which was asked to when nothing runs on it any more: whoever asked waits for that. */
+function closeForced(tx: Tx, handle: HandleRow, text: string): v1.ICommandResult {
+  close(tx, handle, "forced", text);
+  return { close: {} };
 }
 
 /** Closed by its client: the same answer again. Closed by somebody else: the client has to learn of it. */

@@ -6,7 +6,7 @@ import { idOf } from "../ids.js";
 import { endSession } from "../mechanics/closing.js";
 import { closeAtDisconnect } from "../mechanics/disconnecting.js";
 import { checkNode } from "../mechanics/fence.js";
-import { markDisconnected, noteReturn } from "../mechanics/ownership.js";
+import { markDisconnected, mayRun, noteReturn } from "../mechanics/ownership.js";
 import { finishPending } from "../mechanics/parking.js";
 import { sessionResult } from "../mechanics/reply.js";
 import { settleSession } from "../mechanics/takeover.js";
@@ -55,8 +55,11 @@ export function openSession(tx: Tx, command: v1.IOpenSession): v1.ICommandResult
       ErrorCode.LIMIT_EXCEEDED,
       `the cluster has ${limits.sessionsMax} sessions, which is the limit`,
     );
+  const replaced = lineage(tx, command);
+  const ending = command.previousEndsFirst ? endFirst(tx, command, replaced) : null;
+  if (ending !== null) return ending;
   const session = create(tx, command);
-  replacePrevious(tx, session, command.previousSessionId ?? 0);
+  for (const previous of replaced) replace(tx, session, previous);
   tx.emitSession(EventKind.sessionOpened, "", session, `session ${session.r.id} opened at ${node}`);
   return sessionResult(session);
 }
@@ -84,14 +87,51 @@ function create(tx: Tx, command: v1.IOpenSession): SessionRow {
   return session;
 }
 
-/** Ignored unless it is another session of the same client guid and principal: anybody could name any number. */
-function replacePrevious(tx: Tx, session: SessionRow, previousId: number): void {
-  const previous = tx.store.sessions.byId.get(previousId);
-  if (previous === undefined || previous === session || previous.r.replacedBy !== 0) return;
-  if (previous.client !== session.client || previous.r.principal !== session.r.principal) return;
-  // With those that its handles moved into.
-  for (const derived of [...tx.store.sessions.ofClient(session.client)].sort((a, b) => a.r.id - b.r.id))
-    if (derived.r.derivedFrom === previousId) replacePrevious(tx, session, derived.r.id);
+/**
+ * The session that the new one replaces, behind those that its handles moved into. None unless it is another session of the
+ * same client guid and principal: anybody could name any number.
+ */
+function lineage(tx: Tx, command: v1.IOpenSession): SessionRow[] {
+  const client = idOf(command.clientGuid);
+  const from = (id: number): SessionRow[] => {
+    const previous = tx.store.sessions.byId.get(id);
+    if (previous === undefined || previous.r.replacedBy !== 0) return [];
+    if (previous.client !== client || previous.r.principal !== (command.principal ?? "")) return [];
+    const derived = [...tx.store.sessions.ofClient(client)].filter(({ r }) => r.derivedFrom === id);
+    return [...derived.sort((a, b) => a.r.id - b.r.id).flatMap(({ r }) => from(r.id)), previous];
+  };
+  return from(command.previousSessionId ?? 0);
+}
+
+/**
+ * An owner that has not noticed that the client is gone may have its writes in the kernel: they would land over what the
+ * client writes next, in the new session. So it is asked to end them, and nothing is replaced before it has said so or is
+ * down (semantics.md D2). Null: nobody has to be waited for.
+ */
+function endFirst(
+  tx: Tx,
+  command: v1.IOpenSession,
+  replaced: readonly SessionRow[],
+): v1.ICommandResult | null {
+  for (const previous of replaced) settleSession(tx, previous);
+  const running = replaced.filter((previous) => previous.liveHandles > 0 && mayRun(tx, previous));
+  for (const previous of running)
+    tx.emitSession(
+      EventKind.sessionEnding,
+      previous.r.owner,
+      previous,
+      `session ${previous.r.id} is to be replaced by another of its client`,
+    );
+  const first = running[0];
+  if (first === undefined) return null;
+  const sessionId = command.previousSessionId ?? 0;
+  return fail(ErrorCode.NOT_READY, `${first.r.owner} ends what runs of session ${first.r.id}`, {
+    sessionId,
+    retryAfterMs: 20,
+  });
+}
+
+function replace(tx: Tx, session: SessionRow, previous: SessionRow): void {
   settleSession(tx, previous);
   markDisconnected(tx, previous);
   closeAtDisconnect(tx, previous);

@@ -93,6 +93,13 @@ export function markDisconnected(tx: Tx, session: SessionRow): void {
   tx.touchSession(session);
 }
 
+/** True until its owner, which is up, has said that nothing of the session runs there (DisconnectSession). */
+export function mayRun(tx: Tx, session: SessionRow): boolean {
+  const { r } = session;
+  const node = tx.store.nodes.get(r.owner);
+  return r.connected && node !== undefined && node.up && node.r.incarnation === r.ownerIncarnation;
+}
+
 /**
  * Re-owns everything of an incarnation at once: sessions one by one, handles not at all. Survivors are chosen by a
  * rule that every member computes alike. `heir`: everything goes to this node (it is the same one, started again).
