@@ -103,5 +103,5 @@ export class HandleState {
 }
 
 /** Buckets of a handle and generations of a bucket (semantics.md B3). */
-export const LOCK_BUCKETS = 64;
+const LOCK_BUCKETS = 64;
 const LOCK_NUMBERS = 16;

@@ -18,7 +18,7 @@ export interface ReplicaPart {
 }
 
 /** The replica's settings from the node's. */
-export function replicaConfig(config: NodeConfig, raftId: number): ReplicaConfig {
+function replicaConfig(config: NodeConfig, raftId: number): ReplicaConfig {
   const { options } = config;
   return {
     ...replicaDefaults,

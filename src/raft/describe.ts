@@ -73,15 +73,18 @@ export function quoteData(data: Uint8Array): string {
   return `${text}"`;
 }
 
+/** The role in the words of etcd's test files: `StateLeader`. */
 export function describeRole(role: Role): string {
   return ROLE_NAMES[role];
 }
 
+/** `Term:1 Vote:2 Commit:3`; without a vote the word is left out, as in etcd's test files. */
 export function describeHardState(state: HardState): string {
   const vote = state.vote === 0 ? "" : ` Vote:${state.vote}`;
   return `Term:${state.term}${vote} Commit:${state.commit}`;
 }
 
+/** `Voters:[1 2 3] VotersOutgoing:[] Learners:[] LearnersNext:[] AutoLeave:false`. */
 export function describeConfState(state: ConfState): string {
   const list = (ids: readonly RaftId[]): string => `[${ids.join(" ")}]`;
   return (
@@ -90,6 +93,7 @@ export function describeConfState(state: ConfState): string {
   );
 }
 
+/** `Index:5 Term:1 ConfState:...`. */
 export function describeSnapshot(meta: SnapshotMeta): string {
   return `Index:${meta.index} Term:${meta.term} ConfState:${describeConfState(meta.confState)}`;
 }

@@ -62,6 +62,7 @@ export interface RoleChange {
   readonly leader: RaftId;
 }
 
+/** What a member is in its present term. */
 export type Role = "follower" | "pre-candidate" | "candidate" | "leader";
 
 /** Everything that the world has to do after one turn, in the order in which it must be looked at. */

@@ -6,6 +6,7 @@ export interface AckedIndexes {
   ackedIndex(id: RaftId): Index;
 }
 
+/** Where an election stands: a majority may yet be reached, cannot be any more, or has been. */
 export const VoteResult = { Pending: 1, Lost: 2, Won: 3 } as const;
 export type VoteResult = (typeof VoteResult)[keyof typeof VoteResult];
 

@@ -22,6 +22,7 @@ export interface CoreMode {
   readonly snapshotsInline: boolean;
 }
 
+/** How every member runs outside etcd's test files. */
 export const PRODUCTION_MODE: CoreMode = Object.freeze({
   applyUndurable: false,
   voteRequestsAtOnce: false,

@@ -10,6 +10,7 @@ import { NONE } from "./types.js";
 
 /** Why a message did not reach the core, in the words of etcd's test files. */
 export const PEER_NOT_FOUND = "raft: cannot step as peer not found";
+/** The same for a proposal that nobody can take now. */
 export const PROPOSAL_DROPPED = "raft proposal dropped";
 
 function isResponse(kind: MessageKind): boolean {

@@ -4,7 +4,7 @@ import { v1 } from "../wire/index.js";
 import type { MemberChange } from "./api.js";
 
 /** What travels with a membership change through the log: the member's record, and whether it is leaving. */
-export function changeContext(change: MemberChange): v1.ISetMember {
+function changeContext(change: MemberChange): v1.ISetMember {
   const removed = change.action === "remove";
   const learner = change.action === "add-learner" || change.action === "demote";
   return { member: { ...change.member, learner }, removed };

@@ -4,6 +4,7 @@ import type { LeaderInfo } from "./api.js";
 
 /** Problems that are told in other ways too. */
 export const NO_LEADER = "no leader is known";
+/** The guard on the disk lets only those commands pass that free space. */
 export const DISK_LOW = "the disk is nearly full";
 
 /** What keeps this member from working as it should, in words for an operator; empty when nothing does. */

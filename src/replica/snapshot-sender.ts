@@ -3,7 +3,8 @@ import type { Log } from "../runtime/api.js";
 import { isDamage } from "../storage/errors.js";
 import type { SnapshotSource, Transport } from "../transport/api.js";
 import type { v1 } from "../wire/index.js";
-import { messageToWire, snapshotToWire } from "./raft-codec.js";
+import { toSnapshotMeta } from "../wire/snapshot-meta.js";
+import { messageToWire } from "./raft-codec.js";
 import type { ReplicaStorage } from "./storage.js";
 
 type StateReader = Awaited<ReturnType<ReplicaStorage["openStateSnapshot"]>>;
@@ -107,7 +108,7 @@ export class SnapshotSender {
     // The reader's moment may be later than what the core offered: what is sent describes itself.
     const { index, term, confState, confIndex } = reader;
     const meta: SnapshotMeta = { index, term, confState, confIndex };
-    const wire = { ...messageToWire(message), snapshot: snapshotToWire(meta) };
+    const wire = { ...messageToWire(message), snapshot: toSnapshotMeta(meta) };
     const source = new StateSource(reader, wire, this.chunkBytes, message.term, to, failed);
     transfer.source = source;
     try {

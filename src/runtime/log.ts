@@ -2,8 +2,10 @@ import { pino, type Logger } from "pino";
 import type { Log } from "./api.js";
 import { LogSink, type LogTarget } from "./log-sink.js";
 
+/** Lines below the chosen one are not written. */
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
+/** What a process's log needs to know. */
 export interface LogOptions {
   readonly level: LogLevel;
   readonly target: LogTarget;

@@ -40,6 +40,7 @@ export interface MemoryMeter extends Meter {
   counter(name: string, labels?: Record<string, string>): number;
 }
 
+/** A meter whose figures tests can read. */
 export function memoryMeter(): MemoryMeter {
   const counters = new Map<string, number>();
   const gauges = new Map<string, number>();

@@ -99,7 +99,7 @@ export class Store {
 }
 
 /** A cluster record as it is before InitCluster. */
-export function emptyCluster(): ClusterRow {
+function emptyCluster(): ClusterRow {
   return new ClusterRow(
     clusterRecord({
       nextSessionId: 1,

@@ -10,6 +10,7 @@ export interface DiskSpace {
   release(bytes: number): Promise<number>;
 }
 
+/** Marks of the guard, in bytes of free space. */
 export interface DiskGuardOptions {
   /** Set aside while there is room, given back in parts when there is none: what closing, renewing and compacting live on. */
   readonly reserveBytes: number;
@@ -22,6 +23,7 @@ export interface DiskGuardOptions {
   readonly fullIntervalMs: number;
 }
 
+/** For a data folder of its own on a disk of some gigabytes. */
 export const defaultDiskGuardOptions: DiskGuardOptions = {
   reserveBytes: 24 * 1024 * 1024,
   fullBytes: 64 * 1024 * 1024,

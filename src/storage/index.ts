@@ -13,7 +13,7 @@ export {
 export { FORMAT_VERSION, type ExpectedIdentity, type NodeIdentity, type PeerDisk } from "./identity.js";
 export { StateSnapshot, chunkCrc, type StateChunk } from "./state-snapshot.js";
 export { SnapshotReceiver } from "./snapshot-receiver.js";
-export { type AppliedPosition, fromSnapshotMeta, toSnapshotMeta } from "./records.js";
+export { type AppliedPosition } from "./records.js";
 export { type WriteDone } from "./commit-queue.js";
 export { kvStoreConformance, type ConformanceHooks, type ConformanceSubject } from "./conformance.js";
 export {

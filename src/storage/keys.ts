@@ -20,10 +20,12 @@ const STATE_PREFIX_BYTES = 6;
 /** Names of the single records. */
 export type MetaName = "identity" | "fileNode" | "layout" | "hardState" | "receiving" | `peer/${number}`;
 
+/** The key of a single record. */
 export function metaKey(name: MetaName): Buffer {
   return Buffer.concat([Buffer.from([META]), Buffer.from(name, "utf8")]);
 }
 
+/** The key of a log entry; entries of a generation are in the order of their indexes. */
 export function logKey(generation: number, index: number): Buffer {
   const key = Buffer.allocUnsafe(13);
   key[0] = LOG;
@@ -37,6 +39,7 @@ export function logIndexOf(key: Uint8Array): number {
   return readU64(asBuffer(key), 5);
 }
 
+/** The key of a generation's applied position; it sorts before the generation's records. */
 export function appliedKey(generation: number): Buffer {
   const key = Buffer.allocUnsafe(STATE_PREFIX_BYTES);
   key[0] = STATE;
@@ -45,6 +48,7 @@ export function appliedKey(generation: number): Buffer {
   return key;
 }
 
+/** The key of a record of the state machine, under its generation. */
 export function stateKey(generation: number, key: Uint8Array): Buffer {
   const full = Buffer.allocUnsafe(STATE_PREFIX_BYTES + key.length);
   full[0] = STATE;
@@ -78,8 +82,11 @@ export function stateRange(generation: number): KeyRange {
 
 /** Everything under one kind of key, for looking what generations there are. */
 export const LOG_RANGE: KeyRange = { from: Buffer.from([LOG]), to: Buffer.from([LOG + 1]) };
+/** The same for state. */
 export const STATE_RANGE: KeyRange = { from: Buffer.from([STATE]), to: Buffer.from([STATE + 1]) };
+/** Every key there is. */
 export const ALL: KeyRange = { from: Buffer.from([1]), to: Buffer.from([0xff]) };
+/** The notes about peers. */
 export const PEERS_RANGE: KeyRange = {
   from: Buffer.concat([Buffer.from([META]), Buffer.from("peer/")]),
   to: Buffer.concat([Buffer.from([META]), Buffer.from("peer0")]),

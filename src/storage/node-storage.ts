@@ -47,6 +47,7 @@ export interface StateRecord {
   readonly value: Uint8Array;
 }
 
+/** What may be set apart from the defaults; tests do. */
 export interface StorageOptions {
   /** Most bytes merged into one batch. */
   readonly batchBytesMax?: number;

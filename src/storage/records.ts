@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import { Entry, EntryKind, type ConfState, type HardState } from "../raft/index.js";
 import { v1 } from "../wire/index.js";
+import { fromSnapshotMeta, toSnapshotMeta } from "../wire/snapshot-meta.js";
 import { asBuffer, readU64, writeU64 } from "./bytes.js";
 import { REBUILD_FROM_PEERS, storageFailed } from "./errors.js";
 import { storageMutants } from "./mutants.js";
@@ -49,6 +50,7 @@ export function encodeEntry(key: Buffer, entry: Entry): Buffer {
   return bytes;
 }
 
+/** The entry in a record; throws for one whose checksum or shape is wrong. */
 export function decodeEntry(key: Uint8Array, index: number, value: Uint8Array): Entry {
   const body = unseal(key, value);
   const kind = body[0];
@@ -68,6 +70,7 @@ export function encodeHardState(key: Uint8Array, state: HardState): Buffer {
   return seal(key, v1.HardState.encode(state).finish());
 }
 
+/** The hard state in a record; throws for one whose checksum or shape is wrong. */
 export function decodeHardState(key: Uint8Array, value: Uint8Array): HardState {
   const state = v1.HardState.decode(unseal(key, value));
   return { term: state.term, vote: state.vote, commit: state.commit };
@@ -82,10 +85,12 @@ export interface AppliedPosition {
   readonly confIndex?: number;
 }
 
+/** How far the state has got, as it stands beside it on disk. */
 export function encodeApplied(key: Uint8Array, applied: AppliedPosition): Buffer {
   return seal(key, v1.SnapshotMeta.encode(toSnapshotMeta(applied)).finish());
 }
 
+/** The applied position in a record; throws for one whose checksum is wrong. */
 export function decodeApplied(key: Uint8Array, value: Uint8Array): AppliedPosition {
   return fromSnapshotMeta(v1.SnapshotMeta.decode(unseal(key, value)));
 }
@@ -97,10 +102,12 @@ export interface Layout {
   readonly term: number;
 }
 
+/** Which generations of log and state are in force. */
 export function encodeLayout(key: Uint8Array, layout: Layout): Buffer {
   return encodeJson(key, layout);
 }
 
+/** The layout in a record; throws for one whose checksum is wrong. */
 export function decodeLayout(key: Uint8Array, value: Uint8Array): Layout {
   return decodeJson<Layout>(key, value);
 }
@@ -110,38 +117,7 @@ export function encodeJson(key: Uint8Array, value: object): Buffer {
   return seal(key, Buffer.from(JSON.stringify(value), "utf8"));
 }
 
+/** The value in a record that `encodeJson` made; throws for one whose checksum is wrong. */
 export function decodeJson<T>(key: Uint8Array, value: Uint8Array): T {
   return JSON.parse(unseal(key, value).toString("utf8")) as T;
-}
-
-export function toSnapshotMeta(position: AppliedPosition): v1.ISnapshotMeta {
-  const { voters, votersOutgoing, learners, learnersNext, autoLeave } = position.confState;
-  return {
-    index: position.index,
-    term: position.term,
-    confIndex: position.confIndex ?? 0,
-    confState: {
-      voters: [...voters],
-      votersOutgoing: [...votersOutgoing],
-      learners: [...learners],
-      learnersNext: [...learnersNext],
-      autoLeave,
-    },
-  };
-}
-
-export function fromSnapshotMeta(meta: v1.ISnapshotMeta): AppliedPosition {
-  const conf = meta.confState;
-  return {
-    index: meta.index ?? 0,
-    term: meta.term ?? 0,
-    confIndex: meta.confIndex ?? 0,
-    confState: {
-      voters: conf?.voters ?? [],
-      votersOutgoing: conf?.votersOutgoing ?? [],
-      learners: conf?.learners ?? [],
-      learnersNext: conf?.learnersNext ?? [],
-      autoLeave: conf?.autoLeave ?? false,
-    },
-  };
 }

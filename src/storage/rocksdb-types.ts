@@ -20,6 +20,7 @@ export interface RocksBatch {
   write(options: { readonly sync: boolean }, done: (error?: Error | null) => void): void;
 }
 
+/** Options of opening a database that are used here. */
 export interface RocksOptions {
   readonly createIfMissing: boolean;
   readonly errorIfExists: boolean;

@@ -8,7 +8,7 @@ export type ResolveHost = (host: string) => Promise<string>;
 export const resolveHost: ResolveHost = async (host) => (await lookup(host)).address;
 
 /** "host:port" split; IPv6 literals stand in brackets. Null when it is not an address. */
-export function splitAddress(address: string): { readonly host: string; readonly port: string } | null {
+function splitAddress(address: string): { readonly host: string; readonly port: string } | null {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^[\]:\s]+)):(\d{1,5})$/.exec(address);
   const host = match?.[1] ?? match?.[2];
   const port = match?.[3];

@@ -27,6 +27,7 @@ export interface TransportOptions {
   readonly dialsPerLookup: number;
 }
 
+/** What a node uses; tests make some of it smaller. */
 export const defaultTransportOptions: TransportOptions = {
   frameBytes: 16 * 1024,
   streamBytesMax: 256 * 1024,

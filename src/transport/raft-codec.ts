@@ -1,13 +1,6 @@
-import {
-  Entry,
-  EntryKind,
-  Message,
-  MessageKind,
-  NO_ENTRIES,
-  type ConfState,
-  type SnapshotMeta,
-} from "../raft/index.js";
+import { Entry, EntryKind, Message, MessageKind, NO_ENTRIES } from "../raft/index.js";
 import type { v1 } from "../wire/index.js";
+import { fromSnapshotMeta, toSnapshotMeta } from "../wire/snapshot-meta.js";
 
 const KIND_MAX = MessageKind.Durable;
 const ID_MAX = 2 ** 32 - 1;
@@ -35,7 +28,7 @@ export function toWire(message: Message): v1.IRaftMessage {
   if (message.forced) wire.forced = true;
   // An Entry has the fields of its wire form under the same names: no copy for each entry and peer.
   if (message.entries.length > 0) wire.entries = message.entries as v1.IRaftEntry[];
-  if (message.snapshot !== null) wire.snapshot = snapshotToWire(message.snapshot);
+  if (message.snapshot !== null) wire.snapshot = toSnapshotMeta(message.snapshot);
   return wire;
 }
 
@@ -106,7 +99,7 @@ export function fromWire(wire: v1.IRaftMessage): Message {
   message.session = wire.session ?? 0;
   message.forced = wire.forced ?? false;
   message.entries = wire.entries?.length ? entriesFromWire(wire.entries) : NO_ENTRIES;
-  message.snapshot = wire.snapshot ? snapshotFromWire(wire.snapshot) : null;
+  message.snapshot = wire.snapshot ? fromSnapshotMeta(wire.snapshot) : null;
   return message;
 }
 
@@ -125,35 +118,6 @@ function entriesFromWire(wires: readonly v1.IRaftEntry[]): Entry[] {
     entries.push(new Entry(wire.term ?? 0, wire.index ?? 0, (wire.kind ?? 0) as EntryKind, data));
   }
   return entries;
-}
-
-/** A snapshot's description in wire form. */
-export function snapshotToWire(meta: SnapshotMeta): v1.ISnapshotMeta {
-  const { voters, votersOutgoing, learners, learnersNext, autoLeave } = meta.confState;
-  return {
-    index: meta.index,
-    term: meta.term,
-    confIndex: meta.confIndex ?? 0,
-    confState: {
-      voters: [...voters],
-      votersOutgoing: [...votersOutgoing],
-      learners: [...learners],
-      learnersNext: [...learnersNext],
-      autoLeave,
-    },
-  };
-}
-
-function snapshotFromWire(meta: v1.ISnapshotMeta): SnapshotMeta {
-  const conf = meta.confState;
-  const confState: ConfState = {
-    voters: conf?.voters ?? [],
-    votersOutgoing: conf?.votersOutgoing ?? [],
-    learners: conf?.learners ?? [],
-    learnersNext: conf?.learnersNext ?? [],
-    autoLeave: conf?.autoLeave ?? false,
-  };
-  return { index: meta.index ?? 0, term: meta.term ?? 0, confState, confIndex: meta.confIndex ?? 0 };
 }
 
 /** About the bytes of a message on the wire, for batching and bounds. */

@@ -62,7 +62,7 @@ const NOT_FOUND_CODES = new Set<ErrorCode>([
 ]);
 
 /** The gRPC status under which a code travels: what a client that knows nothing of details should do. */
-export function grpcStatus(code: ErrorCode): status {
+function grpcStatus(code: ErrorCode): status {
   if (RETRY_CODES.has(code)) return status.UNAVAILABLE;
   if (NOT_FOUND_CODES.has(code)) return status.NOT_FOUND;
   return STATUS_BY_CODE.get(code) ?? status.FAILED_PRECONDITION;

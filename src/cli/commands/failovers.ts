@@ -118,7 +118,7 @@ export function toRow(record: v1.IFailoverRecord): FailoverRow {
 }
 
 /** The failover records as rows, oldest first. */
-export async function collectFailovers(
+async function collectFailovers(
   context: CliContext,
   id = "",
 ): Promise<{ rows: FailoverRow[]; revision: number }> {

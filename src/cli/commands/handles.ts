@@ -131,7 +131,7 @@ function handleRow(
 }
 
 /** What a handle is doing, in one word: connectedness is its session's. */
-export function handleState(handle: v1.IHandleRecord, session: v1.ISessionRecord | undefined): string {
+function handleState(handle: v1.IHandleRecord, session: v1.ISessionRecord | undefined): string {
   const state = enumName(v1.HandleState, handle.state, "HANDLE_");
   if (state !== "open") return state;
   if (session === undefined) return "orphaned";

@@ -66,7 +66,7 @@ export async function resumeSession(
 }
 
 /** So many handles at most are taken up together with their session: each may cost three commands of the batch. */
-export const HANDLES_WITH_RESUME_MAX = Math.floor((limits.batchCommandsMax - 1) / 3);
+const HANDLES_WITH_RESUME_MAX = Math.floor((limits.batchCommandsMax - 1) / 3);
 
 // First all reconnects, then what the handles need for which a write waits: results are found by position.
 function resumeCommands(

@@ -9,7 +9,7 @@ const WRITE_BITS = 0o222n;
  * is left out on purpose: each host that mounts the same storage has another one. Where the file system keeps no birth
  * time, the number alone must do.
  */
-export function fileIdOf(stats: BigIntStats): string {
+function fileIdOf(stats: BigIntStats): string {
   return `${stats.ino.toString(36)}-${stats.birthtimeNs.toString(36)}`;
 }
 

@@ -28,12 +28,12 @@ interface Draft {
 }
 
 /** Whether a change, when applied, leaves the joint configuration. */
-export function leavesJoint(change: ConfChange): boolean {
+function leavesJoint(change: ConfChange): boolean {
   return change.transition === ConfTransition.Auto && change.changes.length === 0;
 }
 
 /** Whether a change, when applied, goes through a joint configuration. */
-export function entersJoint(change: ConfChange): boolean {
+function entersJoint(change: ConfChange): boolean {
   return change.transition !== ConfTransition.Auto || change.changes.length > 1;
 }
 

@@ -11,6 +11,7 @@ export interface Config {
   readonly autoLeave: boolean;
 }
 
+/** No voters and no learners: a member that waits to be added to a group. */
 export const EMPTY_CONFIG: Config = Object.freeze({
   incoming: [],
   outgoing: [],
@@ -28,10 +29,12 @@ export const EMPTY_CONF_STATE: ConfState = Object.freeze({
   autoLeave: false,
 });
 
+/** True between entering a joint configuration and leaving it: two majorities count. */
 export function isJoint(config: Config): boolean {
   return config.outgoing.length > 0;
 }
 
+/** True for a voter of either half. */
 export function isVoter(config: Config, id: RaftId): boolean {
   return config.incoming.includes(id) || config.outgoing.includes(id);
 }
@@ -44,6 +47,7 @@ export function allVoters(config: Config): readonly RaftId[] {
   return union;
 }
 
+/** The form in which a configuration is stored and sent. */
 export function toConfState(config: Config): ConfState {
   return {
     voters: config.incoming,
@@ -54,6 +58,7 @@ export function toConfState(config: Config): ConfState {
   };
 }
 
+/** The configuration behind its stored form, each list ascending. */
 export function fromConfState(state: ConfState): Config {
   return {
     incoming: sorted(state.voters),

@@ -104,6 +104,7 @@ function checkSlice(message: Message): void {
   if (term > message.term) broken("no entry above the leader's term", term, message.term);
 }
 
+/** Takes the leader's commit index, which it has cut to what this member is known to hold, and answers with the read position. */
 export function handleHeartbeat(core: Core, message: Message): void {
   core.log.commitTo(message.commit);
   const answer = core.message(MessageKind.HeartbeatResponse, message.from);

@@ -39,7 +39,7 @@ export function claimKey(tx: Tx, command: v1.IClaimKey): v1.ICommandResult {
 }
 
 /** A key is a name of limited length without control characters. */
-export function keyProblem(key: string): Problem {
+function keyProblem(key: string): Problem {
   if (key === "") return fail(ErrorCode.INVALID_ARGUMENT, "the resume key is empty");
   if (key.length > limits.keyBytesMax || utf8Length(key) > limits.keyBytesMax)
     return fail(ErrorCode.LIMIT_EXCEEDED, `the resume key is longer than ${limits.keyBytesMax} bytes`);

@@ -191,7 +191,7 @@ export function buryTombstone(tx: Tx, handle: HandleRow): void {
 }
 
 /** Removes a handle that is no longer in place, without a trace. */
-export function removeHandle(tx: Tx, handle: HandleRow): void {
+function removeHandle(tx: Tx, handle: HandleRow): void {
   tx.store.handles.remove(handle);
   tx.store.drop(handle);
 }

@@ -95,7 +95,7 @@ export function shareModes(tx: Tx, holders: readonly HandleRow[], aspirant: Aspi
 }
 
 /** Access and share mode of a handle. */
-export function modeOf(handle: HandleRow): OpenMode {
+function modeOf(handle: HandleRow): OpenMode {
   return { access: handle.grantedAccess, share: handle.shareBits };
 }
 

@@ -1,6 +1,6 @@
 import { copyOf } from "../../wire/copy.js";
 import { v1 } from "../../wire/index.js";
-import { bytesOf, type Id, idOf } from "../ids.js";
+import { type Id, idOf } from "../ids.js";
 import { hash32 } from "../hash.js";
 
 /**
@@ -22,10 +22,12 @@ export function openIdentity(command: v1.IOpenHandle): Uint8Array {
   return v1.OpenHandle.encode(copy).finish();
 }
 
+/** As above, of a reconnect: any answer about the lease is the same call. */
 export function reconnectIdentity(command: v1.IReconnectHandle): Uint8Array {
   return v1.ReconnectHandle.encode({ ...command, fence: null, channelSequence: 0, lease: null }).finish();
 }
 
+/** As above, of a close: the handle and the request id alone. */
 export function closeIdentity(command: v1.ICloseHandle): Uint8Array {
   return v1.CloseHandle.encode({
     handleId: command.handleId ?? NONE,
@@ -33,6 +35,7 @@ export function closeIdentity(command: v1.ICloseHandle): Uint8Array {
   }).finish();
 }
 
+/** As above, of a delete mark: without what the node saw. */
 export function dispositionIdentity(command: v1.ISetDisposition): Uint8Array {
   return v1.SetDisposition.encode({
     ...command,
@@ -42,6 +45,7 @@ export function dispositionIdentity(command: v1.ISetDisposition): Uint8Array {
   }).finish();
 }
 
+/** As above, of locks and unlocks: whether it would have waited makes no other call of it. */
 export function lockIdentity(command: v1.ILock): Uint8Array {
   const copy = copyOf(command);
   copy.elements = (command.elements ?? []).map(asIfItWaited);
@@ -56,18 +60,17 @@ function asIfItWaited(element: v1.ILockElement): v1.ILockElement {
   return copy;
 }
 
+/** As above, of a protocol's blob. */
 export function blobIdentity(command: v1.ISetBlob): Uint8Array {
   return v1.SetBlob.encode({ ...command, fence: null }).finish();
 }
 
+/** As above, of a cancel. */
 export function cancelIdentity(command: v1.ICancelPending): Uint8Array {
   return v1.CancelPending.encode({ ...command, fence: null }).finish();
 }
 
-export function closeSessionIdentity(command: v1.ICloseSession): Uint8Array {
-  return v1.CloseSession.encode({ request: command.request ?? null }).finish();
-}
-
+/** As above, of an effect: what it is to do, not what was seen before it. */
 export function effectIdentity(command: v1.IBeginEffect): Uint8Array {
   const effect = command.effect ?? {};
   // Of a handle it is its lease's; absent it takes no byte, as before there was one.
@@ -96,11 +99,6 @@ export function digestOf(identity: Uint8Array): Id {
   view.setInt32(0, hash32(identity, 0x9e3779b1));
   view.setInt32(4, hash32(identity, 0x7f4a7c15));
   return idOf(digest);
-}
-
-/** As stored in records. */
-export function digestBytes(digest: Id): Uint8Array {
-  return bytesOf(digest);
 }
 
 const NONE = new Uint8Array(0);

@@ -41,6 +41,7 @@ export function deliverBreak(tx: Tx, lease: LeaseRow): void {
   else notify(tx, lease, lease.r.breakToRequested, true);
 }
 
+/** Tells the holder of a lease, through the node that owns its session, what is left of it; nobody when it is away. */
 export function notify(tx: Tx, lease: LeaseRow, to: number, ackRequired: boolean): void {
   const holder = lease.reachable();
   if (holder === null) return;

@@ -93,7 +93,7 @@ export function settle(
 }
 
 /** True when the answer only says that there will be one. */
-export function isInterim(result: v1.ICommandResult): boolean {
+function isInterim(result: v1.ICommandResult): boolean {
   if (result.error) return false;
   if (result.open) return result.open.status !== v1.OpenResult.Status.DONE;
   if (result.effect) return result.effect.status !== v1.EffectResult.Status.DONE;

@@ -4,23 +4,40 @@ import { type Full, maker } from "../record.js";
 import { Row } from "../row.js";
 import type { SessionRow } from "./sessions.js";
 
-/** Record makers and types of the tables that are small or rarely touched. */
+// Types and makers of the records whose tables are small or rarely touched.
+
+/** The record of the cluster itself, every field present. */
 export type ClusterRecord = Full<v1.IClusterRecord>;
+/** The record of a member of the consensus group, every field present. */
 export type MemberRecord = Full<v1.IMemberRecord>;
+/** The record of a file node, every field present. */
 export type NodeRecord = Full<v1.INodeRecord>;
+/** The record of an announced effect, every field present. */
 export type EffectRecord = Full<v1.IEffectRecord>;
+/** The record of a parked call, every field present. */
 export type PendingRecord = Full<v1.IPendingRecord>;
+/** The record of a transfer or drain, every field present. */
 export type OperationRecord = Full<v1.IOperationRecord>;
+/** The record of a failover, every field present. */
 export type FailoverRecord = Full<v1.IFailoverRecord>;
+/** The record of a recent change of a name, every field present. */
 export type NameChangeRecord = Full<v1.INameChangeRecord>;
 
+/** Makes the record of the cluster itself from some of its fields. */
 export const clusterRecord = maker<v1.IClusterRecord>(v1.ClusterRecord);
+/** Makes the record of a member of the consensus group from some of its fields. */
 export const memberRecord = maker<v1.IMemberRecord>(v1.MemberRecord);
+/** Makes the record of a file node from some of its fields. */
 export const nodeRecord = maker<v1.INodeRecord>(v1.NodeRecord);
+/** Makes the record of an announced effect from some of its fields. */
 export const effectRecord = maker<v1.IEffectRecord>(v1.EffectRecord);
+/** Makes the record of a parked call from some of its fields. */
 export const pendingRecord = maker<v1.IPendingRecord>(v1.PendingRecord);
+/** Makes the record of a transfer or drain from some of its fields. */
 export const operationRecord = maker<v1.IOperationRecord>(v1.OperationRecord);
+/** Makes the record of a failover from some of its fields. */
 export const failoverRecord = maker<v1.IFailoverRecord>(v1.FailoverRecord);
+/** Makes the record of a recent change of a name from some of its fields. */
 export const nameChangeRecord = maker<v1.INameChangeRecord>(v1.NameChangeRecord);
 
 /** The one record of the cluster itself: counters, clock, shares. */

@@ -6,7 +6,7 @@ import type { CoreNode } from "./core-node.js";
 import type { CoreSettings } from "./swarm.js";
 
 /** Ids beyond the first members, for those that join later. */
-export const MEMBERS_MAX = 12;
+const MEMBERS_MAX = 12;
 
 /** What the operator sees and may touch. */
 export interface OperatorTarget {

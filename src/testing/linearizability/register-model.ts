@@ -8,6 +8,7 @@ export interface RegisterOutput {
   readonly previous: number;
 }
 
+/** A register whose every operation answers what stood there before. */
 export const registerModel: SequentialModel<number, RegisterInput, RegisterOutput> = {
   initial: 0,
   step(state, input, output) {
