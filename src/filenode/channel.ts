@@ -13,6 +13,8 @@ import type { OwnedSession } from "./sessions.js";
 /** One client connection. It serves one session; a session has one channel or several, all of them equal. */
 export class Channel implements FileChannel {
   private owned: OwnedSession | null = null;
+  /** What the log has connected for this channel: said to be away again if the channel ends before it is attached. */
+  private taken: { readonly session: OwnedSession; readonly connection: number } | null = null;
   private readonly calls = new Map<number, Call>();
   private closed = false;
 
@@ -44,16 +46,24 @@ export class Channel implements FileChannel {
     if (this.closed) return;
     this.closed = true;
     this.onClosed(this);
-    const session = this.owned;
-    if (session === null || !session.channels.delete(this.id)) return;
+    if (this.owned === null) this.letGo();
     // With another channel left nothing happens to the session: what ran here ends, and its answers are asked for again there.
-    if (session.channels.size === 0) void this.disconnect(session);
+    else if (this.owned.channels.delete(this.id))
+      this.disconnect(this.owned, this.owned.record.connection ?? 0);
+  }
+
+  // The log has it connected, and nobody would ever say otherwise: its handles would hold off others until this node ends.
+  private letGo(): void {
+    if (this.taken !== null) this.disconnect(this.taken.session, this.taken.connection);
+  }
+
+  private disconnect(session: OwnedSession, connection: number): void {
+    if (session.channels.size === 0) void this.sayAway(session, connection);
   }
 
   // Said only once nothing of the session runs here: then its client may go elsewhere. Best effort: a node that dies says
   // nothing either, and the state ends up the same (semantics.md A3).
-  private async disconnect(session: OwnedSession): Promise<void> {
-    const connection = session.record.connection ?? 0;
+  private async sayAway(session: OwnedSession, connection: number): Promise<void> {
     await session.running.drained();
     if (session.gone || session.channels.size > 0) return;
     await this.core.options.coordinator.execute({
@@ -97,7 +107,10 @@ export class Channel implements FileChannel {
       );
     const { session, reconnected } = await this.sessionOf(request);
     this.core.gone.refuseConnection(session.id, session.record.connection ?? 0);
-    if (this.closed) throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
+    if (this.closed) {
+      this.letGo();
+      throw new HoldfastError(ErrorCode.CANCELLED, "the connection is gone");
+    }
     if (!request.bind) session.channels.clear();
     this.owned = session;
     session.channels.add(this.id);
@@ -107,10 +120,23 @@ export class Channel implements FileChannel {
   private async sessionOf(request: v1.IAttachRequest): Promise<Resumed> {
     const { core, peer } = this;
     const none: v1.IFileResponse[] = [];
-    if (request.open) return { session: await openSession(core, peer, request.open), reconnected: none };
+    const onConnected = (session: OwnedSession): void => {
+      this.taken = { session, connection: session.record.connection ?? 0 };
+    };
+    if (request.open) {
+      const session = await openSession(core, peer, request.open);
+      onConnected(session);
+      return { session, reconnected: none };
+    }
     if (request.resume) {
       const { context, silentUs } = request.resume;
-      return resumeSession(core, peer, context ?? {}, request.reconnects ?? [], silentUs ?? 0);
+      const handles = request.reconnects ?? [];
+      return resumeSession(core, peer, {
+        context: context ?? {},
+        handles,
+        silentUs: silentUs ?? 0,
+        onConnected,
+      });
     }
     if (request.bind)
       return { session: await bindChannel(core, peer, request.bind.context ?? {}), reconnected: none };

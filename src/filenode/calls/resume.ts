@@ -16,7 +16,16 @@ export interface Resumed {
   readonly reconnected: v1.IFileResponse[];
 }
 
-const NO_HANDLES: readonly v1.IReconnectRequest[] = [];
+/** What a client asks for that comes back. */
+export interface Resumption {
+  readonly context: v1.ICallContext;
+  /** Handles that it wants with its session. */
+  readonly handles: readonly v1.IReconnectRequest[];
+  /** By its clock, since it last heard of the session's owner; zero: not known. */
+  readonly silentUs: number;
+  /** Told as soon as the log has it connected, whatever comes after that. */
+  readonly onConnected: (session: OwnedSession) => void;
+}
 
 /**
  * Takes an existing session up on a new connection. What an older connection has under way here ends first: nothing of
@@ -28,9 +37,7 @@ const NO_HANDLES: readonly v1.IReconnectRequest[] = [];
 export async function resumeSession(
   core: NodeCore,
   peer: PeerInfo,
-  context: v1.ICallContext,
-  handles: readonly v1.IReconnectRequest[] = NO_HANDLES,
-  silentUs = 0,
+  { context, handles, silentUs, onConnected }: Resumption,
 ): Promise<Resumed> {
   checkVersion(context.protocolVersion);
   checkTakesSessions(core);
@@ -59,6 +66,7 @@ export async function resumeSession(
   const record = results[0]?.session;
   if (!record) throw new HoldfastError(ErrorCode.INTERNAL, "the state connected a session without a record");
   const session = loadSession(core, record);
+  onConnected(session);
   // Only now: a client may come before this node has applied that the session is its own.
   core.pauses.clientBack(record, cameMs, silentUs);
   await within(core, session.ready, "what the old owner left is still being resolved");
