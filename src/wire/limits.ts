@@ -30,6 +30,8 @@ export const limits = {
   slotsPerSession: 64,
   /** A stored reply. */
   replyBytesMax: 16 * 1024,
+  /** Largest number of a member: it travels as an unsigned 32 bit number, and a larger one would arrive as another's. */
+  raftIdMax: 2 ** 32 - 1,
   /** File nodes of one cluster, ours and others. */
   nodesMax: 1_000,
   sessionsMax: 100_000,

@@ -9,9 +9,12 @@ const position = fc.oneof(
   fc.constantFrom(2 ** 31 - 1, 2 ** 31, 2 ** 53 - 1),
 );
 
+/** Kinds that never come from another member. */
+const LOCAL: readonly number[] = [MessageKind.Propose, MessageKind.ForgetLeader];
+
 const anyMessage = fc
   .record({
-    kind: fc.integer({ min: 0, max: 14 }),
+    kind: fc.constantFrom(...Object.values(MessageKind).filter((kind) => !LOCAL.includes(kind))),
     term: position,
     logTerm: position,
     index: fc.oneof(fc.integer({ min: 0, max: 1000 }), fc.constantFrom(2 ** 31 - 2, 2 ** 53 - 50)),
@@ -35,7 +38,8 @@ const anyMessage = fc
     message.readRequest = parts.readRequest;
     message.session = parts.readPosition;
     message.forced = parts.forced;
-    message.entries = parts.data.map(
+    const carried = parts.kind === MessageKind.Append ? parts.data : [];
+    message.entries = carried.map(
       (data, i) => new Entry(parts.term, parts.index + 1 + i, EntryKind.Normal, data),
     );
     if (parts.snapshot || parts.kind === MessageKind.Snapshot)
@@ -96,6 +100,17 @@ describe("raft codec", () => {
     ["another sender than the link's", { ...append, from: 3 }, /member 3 on the link of member 1/],
     ["another receiver", { ...append, to: 3 }, /to member 3/],
     ["a term beyond 2^53-1", { ...append, term: (2n ** 60n) as unknown as number }, /beyond/],
+    [
+      "a proposal",
+      { ...append, kind: MessageKind.Propose, entries: [entry(0, 0, 2)] },
+      /kind 13 never comes/,
+    ],
+    ["forget-leader", { ...append, kind: MessageKind.ForgetLeader }, /kind 14 never comes/],
+    [
+      "entries beside an append",
+      { ...append, kind: MessageKind.Heartbeat, entries: [entry(11, 5)] },
+      /entries in a/,
+    ],
     ["a gap in the entries", { ...append, entries: [entry(11, 5), entry(13, 5)] }, /out of order/],
     ["entries that do not continue the index", { ...append, entries: [entry(12, 5)] }, /out of order/],
     ["falling terms", { ...append, entries: [entry(11, 5), entry(12, 4)] }, /term 4 after 5/],
