@@ -1,7 +1,8 @@
 import { HoldfastError } from "../wire/errors.js";
-import { loadConfig, type ConfigSources } from "./config.js";
+import { loadConfig, type ConfigSources, type NodeConfig } from "./config.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 import { startNode, type RunningNode } from "./node.js";
+import { crashExit } from "./storage-exits.js";
 
 /**
  * Runs a node until it is told to stop; the process's exit code is NODE_EXIT's. SIGTERM, SIGINT and the end of a parent
@@ -10,22 +11,23 @@ import { startNode, type RunningNode } from "./node.js";
 export async function runNode(sources: ConfigSources): Promise<number> {
   let node: RunningNode | undefined;
   let crashed = false;
+  let config: NodeConfig | undefined;
   const crash = (thrown: unknown): void => {
     if (crashed) return;
     crashed = true;
     const error = thrown instanceof Error ? thrown : new Error(String(thrown));
     node?.log.error({ error: error.message, stack: error.stack }, "uncaught exception, stopping at once");
     node?.flushLog();
-    say(
-      `holdfast: broken invariant: ${firstLine(error.message)}. Next: see the log in the data folder and report it`,
-    );
+    const exit = crashExit(error, config);
+    say(exit.line);
     // No ordered stop: the state in memory cannot be trusted any more, and the disk is safe at every moment.
-    process.exit(NODE_EXIT.internal);
+    process.exit(exit.exitCode);
   };
   process.on("uncaughtException", crash);
   process.on("unhandledRejection", crash);
   try {
-    const config = loadConfig(sources);
+    config = loadConfig(sources);
+    const { name, listen } = config;
     const stop = stopRequest();
     node = await startNode(config, (fatal) => {
       say(fatal.line);
@@ -33,11 +35,11 @@ export async function runNode(sources: ConfigSources): Promise<number> {
       node?.flushLog();
       process.exit(fatal.exitCode);
     });
-    say(`${config.name} listens: gRPC ${config.listen.grpc}, HTTP ${config.listen.http}; pid ${process.pid}`);
+    say(`${name} listens: gRPC ${listen.grpc}, HTTP ${listen.http}; pid ${process.pid}`);
     // To a parent that asks the ports: from here on it is this process that answers there.
     process.send?.("listening");
     const why = await stop;
-    say(`${config.name} stops: ${why}`);
+    say(`${name} stops: ${why}`);
     await node.stop(why);
     return NODE_EXIT.stopped;
   } catch (thrown) {
@@ -82,8 +84,4 @@ function asExit(thrown: unknown): NodeExitError {
 
 function say(line: string): void {
   process.stderr.write(`${line}\n`);
-}
-
-function firstLine(text: string): string {
-  return text.split("\n")[0] ?? "";
 }

@@ -1,5 +1,7 @@
-import { isDamage } from "../storage/index.js";
+import { COMMIT_WITHIN_LOG, InvariantError } from "../raft/index.js";
+import { isDamage, REBUILD_FROM_PEERS } from "../storage/index.js";
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
+import type { NodeConfig } from "./config.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 
 /** The exit code and the one line for a database that cannot be opened. */
@@ -37,8 +39,23 @@ export function refusedExit(name: string, folder: string, refusal: HoldfastError
   return new NodeExitError(
     NODE_EXIT.dataDamaged,
     `${name} is refused by its peers, data folder ${folder}: ${refusal.message}`,
-    refusal.extras.next ?? "remove the member and add it again",
+    (refusal.extras.next ?? "holdfast members remove NAME, and add another one").replace("NAME", name),
     refusal,
+  );
+}
+
+/**
+ * The leader counts on entries that this disk acknowledged and does not have: an older copy of the folder was put back, or
+ * the disk lost writes that it had called durable. Started again it would vote with less than it promised, as soon as a
+ * leader comes that does not remember; so it ends like any other damage.
+ */
+function rolledBackExit(name: string, folder: string, broken: InvariantError): NodeExitError {
+  return new NodeExitError(
+    NODE_EXIT.dataDamaged,
+    `${folder}: the log ends at ${broken.right}, and the leader has its acknowledgement up to ${broken.left}: ` +
+      "an older copy was put back, or the disk lost writes",
+    REBUILD_FROM_PEERS.replace("NAME", name),
+    broken,
   );
 }
 
@@ -49,4 +66,19 @@ export function replicaExit(reason: string, exitCode: number, next?: string): No
     [NODE_EXIT.dataDamaged]: "move the data folder away, remove the member and add another one",
   };
   return new NodeExitError(exitCode, reason, next ?? usual[exitCode] ?? "see the log in the data folder");
+}
+
+/** The end of a node by an exception that nobody caught: a bug, but for what only a disk can have done. */
+export function crashExit(
+  error: Error,
+  config: Pick<NodeConfig, "name" | "data"> | undefined,
+): NodeExitError {
+  if (config !== undefined && error instanceof InvariantError && error.invariant === COMMIT_WITHIN_LOG)
+    return rolledBackExit(config.name, config.data, error);
+  const next = "see the log in the data folder and report it";
+  return new NodeExitError(NODE_EXIT.internal, `broken invariant: ${firstLine(error.message)}`, next, error);
+}
+
+function firstLine(text: string): string {
+  return text.split("\n")[0] ?? "";
 }

@@ -36,7 +36,7 @@ export type {
   Role,
   RoleChange,
 } from "./effects.js";
-export { InvariantError } from "./invariant.js";
+export { COMMIT_WITHIN_LOG, InvariantError } from "./invariant.js";
 export { entryBytes, payloadBytes } from "./log/size.js";
 export { createRaft, foundingState, joiningState, restoreRaft } from "./member.js";
 export { Message, MessageKind, NO_ENTRIES } from "./message.js";

@@ -13,6 +13,9 @@ export class InvariantError extends Error {
   }
 }
 
+/** The leader calls committed what this member acknowledged, and its log ends below: its disk has lost it (lesson L21). */
+export const COMMIT_WITHIN_LOG = "commit index within the log (has a disk lost what it acknowledged?)";
+
 /**
  * Fails with both values named. Callers test the condition themselves, so that nothing is built or boxed on the
  * hot path while the promise holds.

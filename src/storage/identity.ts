@@ -32,14 +32,14 @@ export function checkIdentity(found: NodeIdentity, expected: ExpectedIdentity): 
     throw new HoldfastError(
       ErrorCode.WRONG_CLUSTER,
       `the data folder belongs to cluster ${found.clusterId}, the configuration says ${expected.clusterId}`,
-      { next: "correct cluster.id in the configuration, or point --data at this cluster's folder" },
+      { next: "correct cluster.id in the configuration, or set data there to this cluster's folder" },
     );
   if (found.name !== expected.name || found.raftId !== expected.raftId)
     throw new HoldfastError(
       ErrorCode.PRECONDITION_FAILED,
       `the data folder belongs to node ${found.name} (member ${found.raftId}), the configuration says ${expected.name} (member ${expected.raftId})`,
       {
-        next: "correct the node's name and id in the configuration, or point --data at this node's own folder",
+        next: "correct the node's name and id in the configuration, or set data there to this node's own folder",
       },
     );
 }
@@ -60,5 +60,5 @@ export function refusePeerDisk(known: PeerDisk | undefined, said: PeerDisk): str
   if (said.incarnation < known.incarnation)
     return `member ${said.raftId} comes with incarnation ${said.incarnation}, but incarnation ${known.incarnation} has taken its place`;
   if (said.diskId === known.diskId || storageMutants.wipedDiskAdmitted) return null;
-  return `member ${said.raftId} comes with another disk under incarnation ${said.incarnation}: its data folder was wiped or replaced; remove the member and add it again`;
+  return `member ${said.raftId} comes with another disk under incarnation ${said.incarnation}: its data folder was wiped or replaced`;
 }

@@ -1,4 +1,4 @@
-export { isDamage, lostWrites } from "./errors.js";
+export { isDamage, lostWrites, REBUILD_FROM_PEERS } from "./errors.js";
 export { type EngineHost, type EngineIterator, EngineStore, type KvEngine } from "./engine-store.js";
 export { openRocks, rocksOpener } from "./rocks-kv.js";
 export { type RocksOptions } from "./rocks-open.js";

@@ -1,4 +1,4 @@
-import { broken } from "../invariant.js";
+import { broken, COMMIT_WITHIN_LOG } from "../invariant.js";
 import { mutant } from "../mutants.js";
 import { NO_LIMIT } from "../options.js";
 import { type Entry, EntryKind, type Index, type SnapshotMeta, type Term } from "../types.js";
@@ -171,8 +171,7 @@ export class RaftLog {
 
   commitTo(index: Index): void {
     if (index <= this.committed) return;
-    if (index > this.last)
-      broken("commit index within the log (has a disk lost what it acknowledged?)", index, this.last);
+    if (index > this.last) broken(COMMIT_WITHIN_LOG, index, this.last);
     this.committed = index;
   }
 
