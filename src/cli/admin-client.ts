@@ -78,23 +78,36 @@ export class AdminEndpoint {
     return code === ErrorCode.NOT_READY && extras.cause !== undefined && this.connected;
   }
 
-  /** Rejects with HoldfastError. */
+  /**
+   * Rejects with HoldfastError. One that gets no connection within `connectMs` is given up before it was sent (NOT_READY): a
+   * stopped process has its connections accepted by the kernel, and says nothing on them.
+   */
   call<M extends keyof AdminCalls>(
     method: M,
     request: AdminCalls[M][0],
     timeoutMs: number,
+    connectMs = Number.POSITIVE_INFINITY,
   ): Promise<AdminCalls[M][1]> {
     const definition = services.Admin[method];
     if (definition === undefined) throw new Error(`no method ${method}`);
     return new Promise((resolve, reject) => {
-      this.client.makeUnaryRequest(
+      let unsent = false;
+      const giveUp = (): void => {
+        if (this.connected) return;
+        unsent = true;
+        call.cancel();
+      };
+      const timer = connectMs < timeoutMs ? setTimeout(giveUp, connectMs) : undefined;
+      const call = this.client.makeUnaryRequest(
         definition.path,
         definition.requestSerialize,
         definition.responseDeserialize,
         request,
         { deadline: Date.now() + timeoutMs },
         (error: ServiceError | null, response?: object) => {
-          if (error !== null) reject(plain(fromServiceError(error)));
+          clearTimeout(timer);
+          if (unsent) reject(new HoldfastError(ErrorCode.NOT_READY, "no connection in time"));
+          else if (error !== null) reject(plain(fromServiceError(error)));
           else resolve(response as AdminCalls[M][1]);
         },
       );
@@ -225,10 +238,14 @@ export function askAny<M extends keyof AdminCalls>(
  */
 export const REPEAT_AFTER_MS = 400;
 
+/** How long a connection is waited for while there are others to ask. A cluster that is well takes a hundredth of it. */
+const CONNECT_MS = 1_000;
+
 /**
  * Like `askAny`, one endpoint after the other: for writes that a second node must not be asked beside the first. What one
  * does not answer may have happened, so that ends it with OUTCOME_UNKNOWN; unless the write carries an id by which every node knows
- * it again: `repeatAfterMs` says so, and how long each but the last is waited for.
+ * it again: `repeatAfterMs` says so, and how long each but the last is waited for. A node that names the leader is
+ * followed to it, whether it was given as an endpoint or not.
  */
 export async function askInTurn<M extends keyof AdminCalls>(
   endpoints: readonly string[],
@@ -239,15 +256,18 @@ export async function askInTurn<M extends keyof AdminCalls>(
 ): Promise<AdminCalls[M][1]> {
   const errors: { address: string; error: HoldfastError }[] = [];
   let silent: string | undefined;
+  const answered = new Set<string>();
   const deadline = Date.now() + timeoutMs;
-  for (const [at, address] of endpoints.entries()) {
+  let queue = [...endpoints];
+  for (let address = queue.shift(); address !== undefined; address = queue.shift()) {
     const endpoint = new AdminEndpoint(address);
     const leftMs = Math.max(1, deadline - Date.now());
-    const others = endpoints.length - 1 - at;
+    const shareMs = queue.length === 0 ? leftMs : leftMs / (queue.length + 1);
     const patienceMs =
-      repeatAfterMs === undefined || others === 0 ? leftMs : Math.min(repeatAfterMs, leftMs / (others + 1));
+      repeatAfterMs === undefined || queue.length === 0 ? leftMs : Math.min(repeatAfterMs, shareMs);
+    const connectMs = queue.length === 0 ? leftMs : Math.min(CONNECT_MS, shareMs);
     try {
-      return await endpoint.call(method, request, patienceMs);
+      return await endpoint.call(method, request, patienceMs, connectMs);
     } catch (thrown) {
       const error = HoldfastError.from(thrown);
       if (!ELSEWHERE.has(error.code)) throw error;
@@ -256,6 +276,11 @@ export async function askInTurn<M extends keyof AdminCalls>(
         silent ??= address;
       }
       errors.push({ address, error });
+      if (error.code !== ErrorCode.NOT_LEADER) continue;
+      answered.add(address);
+      const leader = error.extras.leader?.grpcAddress ?? "";
+      if (leader !== "" && !answered.has(leader))
+        queue = [leader, ...queue.filter((each) => each !== leader)];
     } finally {
       endpoint.close();
     }
@@ -285,7 +310,8 @@ function nobody(errors: readonly { address: string; error: HoldfastError }[]): H
   const list = errors.map((each) => `${each.address}: ${each.error.message}`).join("; ");
   return new HoldfastError(telling?.code ?? ErrorCode.NOT_READY, `no endpoint could answer (${list})`, {
     next:
-      telling?.extras.next ??
-      "start the cluster with `make up`, or name its nodes with --endpoints host:port,...",
+      telling === undefined
+        ? "start the cluster with `make up`, or name its nodes with --endpoints host:port,..."
+        : (telling.extras.next ?? "holdfast status"),
   });
 }

@@ -9,7 +9,7 @@ import { explain } from "./commands/explain.js";
 import type { ListFilters } from "./commands/filters.js";
 import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.js";
 import { handles, locks } from "./commands/handles.js";
-import { addMember, promoteMember, removeMember } from "./commands/change-members.js";
+import { addMember, demoteMember, promoteMember, removeMember } from "./commands/change-members.js";
 import { members } from "./commands/members.js";
 import { nodes } from "./commands/nodes.js";
 import { findOperation, listOps, showOperation, waitForOperation } from "./commands/operations.js";
@@ -218,6 +218,10 @@ function addLists(program: Command, done: Done): void {
     .command("promote <name>")
     .description("give it a vote; refused while it lacks much of the log")
     .action(action<[string]>(done, promoteMember));
+  group
+    .command("demote <name>")
+    .description("take its vote away; refused if the rest would have no majority alive")
+    .action(action<[string]>(done, demoteMember));
   group
     .command("remove <name>")
     .description("take it out of the group; refused if the rest would have no majority alive")

@@ -2,19 +2,22 @@ import { readFileSync } from "node:fs";
 import { dirname, isAbsolute, resolve } from "node:path";
 import { parseDocument } from "yaml";
 import { z } from "zod";
+import { limits } from "../wire/limits.js";
 import { parseAddress, isLoopback } from "./address.js";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 import { crossCheckOptions, optionsSchema } from "./options.js";
 
-const name = z
-  .string()
-  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, "letters, digits, dot, dash and underscore, at most 63");
+/** What a node may be called: its name stands in paths, certificates and metrics. */
+export const NODE_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+export const NODE_NAME_WORDS = "letters, digits, dot, dash and underscore, at most 63";
+
+const name = z.string().regex(NODE_NAME, NODE_NAME_WORDS);
 const address = z.string().refine((text) => parseAddress(text) !== null, "host:port, port 0 to 65535");
 
 const memberSchema = z.strictObject({
   name,
   /** Number in the consensus group; never given to another node. */
-  raftId: z.number().int().min(1).max(0xffff_ffff),
+  raftId: z.number().int().min(1).max(limits.raftIdMax),
   grpc: address,
   http: address,
 });

@@ -41,6 +41,7 @@ export function changeProblem(
   promoteLagEntries: number,
 ): v1.IErrorDetail | null {
   const id = change.member.raftId ?? 0;
+  const name = change.member.name || `member ${id}`;
   const { config } = status;
   if (change.ifConfIndex !== undefined && change.ifConfIndex !== status.confIndex)
     return precondition(
@@ -54,21 +55,21 @@ export function changeProblem(
   switch (change.action) {
     case "add-learner":
       if (id < 1) return invalid("a member needs an id of at least 1");
-      return voter || learner ? already(id, "a member") : null;
+      return voter || learner ? already(name, "a member") : null;
     case "promote":
-      if (voter) return already(id, "a voter");
-      if (!learner) return unknown(id);
-      return lagProblem(id, status, promoteLagEntries);
+      if (voter) return already(name, "a voter");
+      if (!learner) return unknown(name);
+      return lagProblem(id, name, status, promoteLagEntries);
     case "demote":
-      if (learner) return already(id, "a learner");
-      return voter ? quorumProblem(id, status) : unknown(id);
+      if (learner) return already(name, "a learner");
+      return voter ? quorumProblem(id, name, status) : unknown(name);
     case "remove":
       if (learner) return null;
-      return voter ? quorumProblem(id, status) : unknown(id);
+      return voter ? quorumProblem(id, name, status) : unknown(name);
   }
 }
 
-function lagProblem(id: number, status: RaftStatus, lagMax: number): v1.IErrorDetail | null {
+function lagProblem(id: number, name: string, status: RaftStatus, lagMax: number): v1.IErrorDetail | null {
   const progress = status.progress.find((p) => p.id === id);
   const lag = status.lastIndex - (progress?.match ?? 0);
   const follows = progress?.recentActive === true && progress.state === "replicate";
@@ -76,23 +77,19 @@ function lagProblem(id: number, status: RaftStatus, lagMax: number): v1.IErrorDe
   const state = follows
     ? `lacks ${lag} entries (at most ${lagMax})`
     : "does not answer or lacks most of the log";
-  return precondition(
-    `member ${id} ${state}; promoted now it could stall the cluster`,
-    "holdfast members list",
-  );
+  return precondition(`${name} ${state}; promoted now it could stall the cluster`, "holdfast members list");
 }
 
 /** The voters that remain and live must be a majority of those that remain. */
-function quorumProblem(id: number, status: RaftStatus): v1.IErrorDetail | null {
+function quorumProblem(id: number, name: string, status: RaftStatus): v1.IErrorDetail | null {
   const remaining = status.config.voters.filter((voter) => voter !== id);
-  if (remaining.length === 0)
-    return precondition(`member ${id} is the last voter`, "promote another one first");
+  if (remaining.length === 0) return precondition(`${name} is the last voter`, "promote another one first");
   const alive = remaining.filter(
     (voter) => voter === status.id || status.progress.find((p) => p.id === voter)?.recentActive === true,
   );
   if (alive.length > remaining.length / 2) return null;
   return precondition(
-    `without member ${id} only ${alive.length} of ${remaining.length} voters would answer: the quorum would be lost`,
+    `without ${name} only ${alive.length} of ${remaining.length} voters would answer: the quorum would be lost`,
     "bring another voter back or add one first",
   );
 }
@@ -101,12 +98,14 @@ function precondition(message: string, next: string): v1.IErrorDetail {
   return errorDetail(ErrorCode.PRECONDITION_FAILED, message, { next });
 }
 
-function already(id: number, what: string): v1.IErrorDetail {
-  return errorDetail(ErrorCode.NO_CHANGE, `member ${id} is ${what} already`);
+function already(name: string, what: string): v1.IErrorDetail {
+  return errorDetail(ErrorCode.NO_CHANGE, `${name} is ${what} already`, { next: "holdfast members list" });
 }
 
-function unknown(id: number): v1.IErrorDetail {
-  return errorDetail(ErrorCode.UNKNOWN_MEMBER, `there is no member ${id}`, { next: "holdfast members list" });
+function unknown(name: string): v1.IErrorDetail {
+  return errorDetail(ErrorCode.UNKNOWN_MEMBER, `${name} is no member of the group`, {
+    next: "holdfast members list",
+  });
 }
 
 function invalid(message: string): v1.IErrorDetail {

@@ -1,5 +1,6 @@
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import type { v1 } from "../../wire/index.js";
+import { limits } from "../../wire/limits.js";
 import { askAny, askInTurn } from "../admin-client.js";
 import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
@@ -14,13 +15,12 @@ export interface NewMember {
 
 /** `holdfast members add`: a new member that follows without a vote, until it is promoted. */
 export async function addMember(context: CliContext, name: string, where: NewMember): Promise<number> {
-  const present = await listed(context);
-  const taken = present.find((member) => member.raftId === where.id || member.name === name);
-  if (taken !== undefined)
+  // An unsigned 32 bit number on the wire: a larger one would arrive as another member's.
+  if (where.id < 1 || where.id > limits.raftIdMax)
     throw new HoldfastError(
       ErrorCode.INVALID_ARGUMENT,
-      `${taken.name} is member ${taken.raftId}; a new member needs a name and an id that were never used`,
-      { next: `take an id above ${Math.max(...present.map((member) => member.raftId ?? 0))}` },
+      `--id ${where.id} is no number of a member: they go from 1 to ${limits.raftIdMax}`,
+      { next: "holdfast members, and take a number that was never used" },
     );
   const member = {
     raftId: where.id,
@@ -39,6 +39,12 @@ export async function addMember(context: CliContext, name: string, where: NewMem
 export async function promoteMember(context: CliContext, name: string): Promise<number> {
   await change(context, "promote", await byName(context, name));
   return said(context, name, "votes now", "");
+}
+
+/** `holdfast members demote`: takes a member's vote away; it goes on following. */
+export async function demoteMember(context: CliContext, name: string): Promise<number> {
+  await change(context, "demote", await byName(context, name));
+  return said(context, name, "has no vote any more", "");
 }
 
 /** `holdfast members remove`: refused when those who remain would have no majority alive. */
@@ -65,16 +71,11 @@ const NOT_DONE = new Set<ErrorCode>([ErrorCode.NOT_LEADER, ErrorCode.NO_QUORUM])
 const ROUNDS_MAX = 4;
 const ROUND_PAUSE_MS = 250;
 
-async function listed(context: CliContext): Promise<v1.IMemberRecord[]> {
-  const reply = await askAny(context.endpoints, "ListMembers", {}, context.timeoutMs);
-  return reply.members ?? [];
-}
-
 async function byName(context: CliContext, name: string): Promise<v1.IMemberRecord> {
-  const members = await listed(context);
-  const found = members.find((member) => member.name === name);
-  if (found !== undefined) return found;
-  const known = members.map((member) => member.name).join(", ");
+  const { members } = await askAny(context.endpoints, "ListMembers", {}, context.timeoutMs);
+  const found = members?.find((member) => member.name === name);
+  if (found) return found;
+  const known = (members ?? []).map((member) => member.name).join(", ");
   throw new HoldfastError(
     ErrorCode.UNKNOWN_MEMBER,
     `there is no member ${name}; known are ${known || "none"}`,

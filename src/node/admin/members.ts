@@ -1,6 +1,7 @@
 import type { MemberChange, Replica } from "../../replica/api.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { v1 } from "../../wire/index.js";
+import { memberOf } from "./member-request.js";
 
 /** The consensus group as this node sees it; progress is known to the leader alone. */
 export function listMembers(replica: Replica): v1.IListMembersReply {
@@ -43,8 +44,17 @@ export async function moveLeader(
       next: "holdfast status",
     });
   }
+  // A leader refuses it too; but one that was passed on to the leader ends without a word.
+  const votes = () => replica.status().raft.config.voters.includes(target);
+  // Its promotion may not have come as far as this node.
+  if (!votes()) await replica.readBarrier(began + timeoutMs);
+  if (!votes()) {
+    throw new HoldfastError(ErrorCode.PRECONDITION_FAILED, `${nameOf(target)} has no vote and cannot lead`, {
+      next: `holdfast members promote ${nameOf(target)}`,
+    });
+  }
   const refused = await replica.transferLeadership(target);
-  if (refused !== null) throw HoldfastError.fromDetail(refused);
+  if (refused !== null) throw notMoved(refused, nameOf(before.leaderId), nameOf(target));
   while (world.nowMs() - began < timeoutMs) {
     const now = replica.leader();
     if (now.leaderId !== 0 && now.leaderId !== before.leaderId) {
@@ -59,6 +69,17 @@ export async function moveLeader(
   throw new HoldfastError(
     ErrorCode.OUTCOME_UNKNOWN,
     `${nameOf(before.leaderId)} still leads after ${timeoutMs} ms; the transfer was begun`,
+    { next: "holdfast status" },
+  );
+}
+
+/** Why it was not done. Silence in the end is no refusal: the order may be on its way. */
+function notMoved(refused: v1.IErrorDetail, from: string, to: string): HoldfastError {
+  const error = HoldfastError.fromDetail(refused);
+  if (error.code !== ErrorCode.DEADLINE_EXCEEDED) return error;
+  return new HoldfastError(
+    ErrorCode.OUTCOME_UNKNOWN,
+    `${to} has not taken over from ${from} in time, and may do so yet`,
     { next: "holdfast status" },
   );
 }
@@ -117,9 +138,10 @@ export async function changeMembers(
       },
     );
   }
+  const wanted = action as MemberChange["action"];
   const refused = await replica.changeMembers({
-    action: action as MemberChange["action"],
-    member: request.member ?? {},
+    action: wanted,
+    member: memberOf(wanted, request.member ?? {}, [...replica.state.members()]),
     ...(request.ifConfIndex ? { ifConfIndex: Number(request.ifConfIndex) } : {}),
   });
   if (refused !== null) throw HoldfastError.fromDetail(refused);
