@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { clearMutants, type MutantName, setMutant } from "../../src/state/mutants.js";
 import { v1 } from "../../src/wire/index.js";
-import { type Client, effectOf, guid, isParked, READ, World, WRITE } from "./harness.js";
+import { type Client, effectOf, guid, READ, World, WRITE } from "./harness.js";
 import { LeaseBook, type ModelLease } from "./model/lease-book.js";
+import {
+  type Answer,
+  describePrograms,
+  leaseKeyOf,
+  sameAnswer,
+  sameLease,
+  startAgain,
+} from "./model/programs.js";
 import { changesData, changesListing, H, readsData, STATES } from "./model/rules.js";
 
 /**
@@ -31,9 +38,6 @@ interface Waiter {
   readonly path: string;
   readonly attempt: () => Answer;
 }
-
-/** "wait", an error code, or done. */
-type Answer = "wait" | "done" | v1.ErrorCode;
 
 const DIRECTORY = "d";
 /** A file in the directory, one beside it, and the directory. */
@@ -112,14 +116,7 @@ class Runner {
     );
   }
 
-  run(steps: readonly Step[]): void {
-    for (const one of steps) {
-      this.step(one);
-      this.check();
-    }
-  }
-
-  private step(one: Step): void {
+  step(one: Step): void {
     switch (one.op) {
       case "open":
         return this.open(one);
@@ -170,14 +167,10 @@ class Runner {
     const hit = this.clients.map((one) => this.world.session(one).owner === node);
     if (hit.some((is, number) => is && this.waits(number))) return;
     this.world.kill(node);
-    this.world.register(node, (this.world.machine.node(node)?.incarnation ?? 0) + 1);
+    startAgain(this.world, node);
     hit.forEach((is, number) => {
       if (is) this.lost(number);
     });
-  }
-
-  private keyOf(one: { client: number; path: number; key: number }): string {
-    return one.key === 0 ? "" : `k${one.client}${one.path}${one.key}`;
   }
 
   private add(id: string, client: number, path: string, lease: ModelLease | null): void {
@@ -187,7 +180,7 @@ class Runner {
   private open(one: Step & { op: "open" }): void {
     if (!this.connected[one.client] || this.waits(one.client)) return;
     const where = PATHS[one.path] ?? "";
-    const key = this.keyOf(one);
+    const key = leaseKeyOf(one);
     const parent = this.parentOf(one);
     const { id, command } = this.openCommand(one, where, v1.Disposition.OPEN);
     const result = this.world.run(command);
@@ -211,7 +204,7 @@ class Runner {
     where: string,
     disposition: v1.Disposition,
   ): { id: string; command: v1.ICommand } {
-    const key = one.path === undefined ? this.newKey(one.key) : this.keyOf({ ...one, path: one.path });
+    const key = one.path === undefined ? this.newKey(one.key) : leaseKeyOf({ ...one, path: one.path });
     const id = `h${++this.opens}`;
     const parent = this.parentOf(one);
     const command = this.world.openCommand(this.at(one.client), {
@@ -233,7 +226,7 @@ class Runner {
   }
 
   private parentOf({ client, parent }: { client: number; parent: number }): string {
-    return this.keyOf({ client, path: PATHS.indexOf(DIRECTORY), key: parent });
+    return leaseKeyOf({ client, path: PATHS.indexOf(DIRECTORY), key: parent });
   }
 
   /** A file of its own in the directory: nobody is in its way, and all who list the directory hear of it. */
@@ -244,7 +237,7 @@ class Runner {
     const { id, command } = this.openCommand(one, where, v1.Disposition.CREATE);
     const result = this.world.run(command);
     assert.notEqual(effectOf(result), null, result.error?.message ?? "");
-    this.same("done", this.world.perform(result));
+    sameAnswer("done", this.world.perform(result));
     const parent = this.parentOf(one);
     const lease = key === "" ? null : this.book.grant(one.client, key, where, one.asked, parent);
     this.add(id, one.client, where, lease);
@@ -269,7 +262,7 @@ class Runner {
         },
       },
     });
-    this.same("done", this.world.perform(result));
+    sameAnswer("done", this.world.perform(result));
     this.listed(where, one.client, parent);
     this.letGo(where);
   }
@@ -309,30 +302,21 @@ class Runner {
     pendingId: number,
   ): void {
     const answer = attempt();
-    this.same(answer, result);
+    sameAnswer(answer, result);
     if (answer === "wait") this.waiters.push({ pendingId, client: number, path: where, attempt });
-  }
-
-  private same(answer: Answer, result: v1.ICommandResult): void {
-    const machine = result.error ? ErrorCode[result.error.code ?? 0] : isParked(result) ? "wait" : "done";
-    assert.equal(
-      machine,
-      typeof answer === "number" ? ErrorCode[answer] : answer,
-      result.error?.message ?? "",
-    );
   }
 
   private ack(one: Step & { op: "ack" }): void {
     if (!this.connected[one.client] || one.key === 0) return;
-    const key = this.keyOf(one);
+    const key = leaseKeyOf(one);
     const result = this.world.ack(this.at(one.client), key, one.state);
     const lease = this.book.of(one.client, key);
-    if (lease === undefined) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
+    if (lease === undefined) return sameAnswer(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
     const { breaking } = lease;
-    if (breaking === null || breaking.stored) return this.same(ErrorCode.UNSUCCESSFUL, result);
+    if (breaking === null || breaking.stored) return sameAnswer(ErrorCode.UNSUCCESSFUL, result);
     if (!STATES.includes(one.state) || (one.state & ~breaking.told) !== 0)
-      return this.same(ErrorCode.REQUEST_NOT_ACCEPTED, result);
-    this.same("done", result);
+      return sameAnswer(ErrorCode.REQUEST_NOT_ACCEPTED, result);
+    sameAnswer("done", result);
     for (const handle of this.handles) if (handle.lease === lease) handle.used = true;
     this.book.acknowledged(lease, one.state);
     this.letGo(lease.path);
@@ -347,8 +331,8 @@ class Runner {
     const handle = this.own(number, pick);
     if (!handle || !this.connected[number] || this.waits(number)) return;
     const result = this.world.close(this.at(number), { id: guid(handle.id) });
-    if (!handle.connected) return this.same(ErrorCode.FILE_CLOSED, result);
-    this.same("done", result);
+    if (!handle.connected) return sameAnswer(ErrorCode.FILE_CLOSED, result);
+    sameAnswer("done", result);
     this.handles = this.handles.filter((other) => other !== handle);
     const { lease } = handle;
     if (handle.used && handle.path !== DIRECTORY) this.listed(handle.path, number, lease?.parent ?? "");
@@ -361,8 +345,8 @@ class Runner {
     if (!handle || !this.connected[number]) return;
     const record = this.world.handle({ id: guid(handle.id) });
     const result = this.world.reconnect(this.at(number), record);
-    if (handle.connected) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
-    this.same("done", result);
+    if (handle.connected) return sameAnswer(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
+    sameAnswer("done", result);
     handle.connected = true;
     handle.used = true;
     assert.equal(result.open?.lease?.state ?? 0, handle.lease?.state ?? 0, "what it had stays as it was");
@@ -380,7 +364,7 @@ class Runner {
         if (answer === "wait") continue;
         const next = done.shift();
         assert.equal(next?.pendingId, waiter.pendingId, "let go in order");
-        this.same(answer, next?.result ?? {});
+        sameAnswer(answer, next?.result ?? {});
         this.waiters = this.waiters.filter((one) => one !== waiter);
         again = true;
       }
@@ -389,26 +373,18 @@ class Runner {
   }
 
   /** What the two know has to agree. */
-  private check(): void {
+  check(): void {
     const { machine } = this.world;
     assert.deepEqual(
       [...machine.pending()].map(({ id }) => id).sort(byNumber),
       this.waiters.map(({ pendingId }) => pendingId).sort(byNumber),
     );
-    for (const lease of this.book.leases) {
-      const record = this.world.lease(this.at(lease.client), lease.key);
-      const name = `${lease.key} on ${lease.path}`;
-      assert.equal(record?.state ?? 0, lease.state, `${name}: state`);
-      assert.equal(record?.epoch ?? 0, lease.epoch, `${name}: epoch`);
-      assert.equal(record?.breaking ?? false, lease.breaking !== null, `${name}: breaking`);
-      if (lease.breaking === null) continue;
-      assert.equal(record?.stored ?? false, lease.breaking.stored, `${name}: stored`);
-      assert.equal(record?.breakToRequired ?? 0, lease.breaking.required, `${name}: required`);
-    }
+    for (const lease of this.book.leases)
+      sameLease(lease, this.world.lease(this.at(lease.client), lease.key));
     for (let number = 0; number < CLIENTS; number++)
       for (let at = 0; at < PATHS.length; at++)
         for (const key of [1, 2]) {
-          const name = this.keyOf({ client: number, path: at, key });
+          const name = leaseKeyOf({ client: number, path: at, key });
           const there = this.world.lease(this.at(number), name) !== undefined;
           assert.equal(there, this.book.of(number, name) !== undefined, name);
         }
@@ -426,37 +402,22 @@ function byNumber(a: number | null | undefined, b: number | null | undefined): n
   return (a ?? 0) - (b ?? 0);
 }
 
-/** SEED and RUNS replay and lengthen. */
-const seed = Number(process.env["SEED"] ?? 20_261_122);
-const numRuns = Number(process.env["RUNS"] ?? 300);
-
-describe(`leases against a sequential model (SEED=${seed})`, function () {
-  this.timeout(600_000);
-
-  const program = fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) =>
-    new Runner().run(steps),
-  );
-
-  it("random programs with breaks, acknowledgements, absences, failovers and restarts", () => {
-    fc.assert(program, { seed, numRuns });
-  });
-
-  describe("notices", () => {
-    afterEach(clearMutants);
-    const planted: readonly MutantName[] = [
+describePrograms({
+  title: "leases against a sequential model",
+  text: "random programs with breaks, acknowledgements, absences, failovers and restarts",
+  step,
+  runs: 300,
+  sides: () => new Runner(),
+  notices: {
+    runs: 100,
+    shrink: true,
+    planted: [
       "breakWithoutWait",
       "leaseEpochStands",
       "storedBreakLost",
       "directoryLeaseKept",
       "parentKeyIgnored",
       "directoryLeasedForWriting",
-    ];
-    for (const name of planted)
-      it(name, () => {
-        setMutant(name, true);
-        const { failed, numRuns: programs, numShrinks } = fc.check(program, { seed, numRuns: 100 });
-        assert.ok(failed, `not within 100 programs (seed ${seed})`);
-        if (process.env["REPORT"]) console.log(`${name}: program ${programs}, ${numShrinks} shrinks`);
-      });
-  });
+    ],
+  },
 });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { v1 } from "../../src/wire/index.js";
+import { describePrograms, type LockStep, shareModeOf, startAgain } from "./model/programs.js";
 import { conflicts, forbids } from "./model/rules.js";
 import { type Client, effectOf, guid, isParked, READ, World, WRITE } from "./harness.js";
 
@@ -35,15 +36,7 @@ const { ErrorCode } = v1;
 type Step =
   | { readonly op: "open"; client: number; path: number; access: number; share: number }
   | { readonly op: "replay" | "close" | "reconnect"; client: number; pick: number; repeat: boolean }
-  | {
-      readonly op: "lock" | "unlock";
-      client: number;
-      pick: number;
-      offset: number;
-      length: number;
-      exclusive: boolean;
-      repeat: boolean;
-    }
+  | (LockStep & { repeat: boolean })
   | { readonly op: "disconnect" | "connect"; client: number }
   | { readonly op: "kill"; node: number }
   | { readonly op: "restart" };
@@ -107,13 +100,6 @@ class Runner {
     );
   }
 
-  run(steps: readonly Step[]): void {
-    for (const one of steps) {
-      this.step(one);
-      this.check();
-    }
-  }
-
   step(one: Step): void {
     switch (one.op) {
       case "open":
@@ -156,7 +142,7 @@ class Runner {
   kill(node: string): void {
     const owned = this.clients.map((one) => this.world.session(one).owner === node);
     this.world.kill(node);
-    this.world.register(node, (this.world.machine.node(node)?.incarnation ?? 0) + 1);
+    startAgain(this.world, node);
     owned.forEach((hit, number) => {
       if (hit) this.lost(number);
     });
@@ -171,9 +157,8 @@ class Runner {
   open(number: number, path: string, access: number, share: number): void {
     if (!this.model.connected[number]) return;
     const createGuid = `guid${++this.model.guids}`;
-    const shareMode = { read: (share & 1) !== 0, write: (share & 2) !== 0, delete: (share & 4) !== 0 };
     const request = this.request(number);
-    const spec = { path, access, shareMode, guid: createGuid, request };
+    const spec = { path, access, shareMode: shareModeOf(share), guid: createGuid, request };
     const result = this.world.open(this.at(number), spec);
     const others = this.model.handles.filter((handle) => handle.path === path);
     if (others.some((handle) => !handle.connected)) return this.expect(result, ErrorCode.FILE_NOT_AVAILABLE);
@@ -253,7 +238,7 @@ class Runner {
     this.expect(replay, ErrorCode.FILE_CLOSED);
   }
 
-  lock(one: Step & { op: "lock" | "unlock" }): void {
+  lock(one: LockStep & { repeat: boolean }): void {
     const handle = this.own(one.client, one.pick);
     if (!handle || !this.model.connected[one.client]) return;
     const wanted = { offset: one.offset, length: one.length, exclusive: one.exclusive };
@@ -276,7 +261,7 @@ class Runner {
     if (one.repeat) assert.equal(this.world.run(command).repeated, true);
   }
 
-  unlock(one: Step & { op: "lock" | "unlock" }): void {
+  unlock(one: LockStep & { repeat: boolean }): void {
     const handle = this.own(one.client, one.pick);
     if (!handle || !this.model.connected[one.client]) return;
     const command = this.world.lockCommand(
@@ -343,17 +328,10 @@ function hex(bytes: Uint8Array | null | undefined): string {
   return Buffer.from(bytes ?? []).toString("hex");
 }
 
-/** SEED and RUNS replay and lengthen. */
-const seed = Number(process.env["SEED"] ?? 20_261_122);
-const numRuns = Number(process.env["RUNS"] ?? 150);
-
-describe(`state against a sequential model (SEED=${seed})`, function () {
-  this.timeout(600_000);
-
-  it("random programs with failovers, restarts and repeats", () => {
-    fc.assert(
-      fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) => new Runner().run(steps)),
-      { seed, numRuns },
-    );
-  });
+describePrograms({
+  title: "state against a sequential model",
+  text: "random programs with failovers, restarts and repeats",
+  step,
+  runs: 150,
+  sides: () => new Runner(),
 });

@@ -1,9 +1,17 @@
 import assert from "node:assert/strict";
-import fc from "fast-check";
-import { clearMutants, type MutantName, setMutant } from "../../../src/state/mutants.js";
 import { v1 } from "../../../src/wire/index.js";
-import { type Client, guid, isParked, World } from "../harness.js";
-import { type Answer, ModelHandle, type Waiter, type Wanted, WholeModel } from "./whole-model.js";
+import { type Client, guid, World } from "../harness.js";
+import {
+  type Answer,
+  describePrograms,
+  leaseKeyOf,
+  type LockStep,
+  sameAnswer,
+  sameLease,
+  shareModeOf,
+  startAgain,
+} from "./programs.js";
+import { type ModelHandle, type Waiter, type Wanted, WholeModel } from "./whole-model.js";
 import { CLIENTS, PATHS, type Step, step } from "./whole-steps.js";
 
 const { ErrorCode } = v1;
@@ -25,14 +33,7 @@ class Runner {
     );
   }
 
-  run(steps: readonly Step[]): void {
-    for (const one of steps) {
-      this.step(one);
-      this.check();
-    }
-  }
-
-  private step(one: Step): void {
+  step(one: Step): void {
     switch (one.op) {
       case "open":
         return this.open(one);
@@ -77,17 +78,13 @@ class Runner {
     for (let number = 0; number < CLIENTS; number++) this.model.lost(number);
     // The new owner begins with what waits.
     this.changed(null);
-    this.world.register(owner, (this.world.machine.node(owner)?.incarnation ?? 0) + 1);
-  }
-
-  private keyOf(one: { client: number; path: number; key: number }): string {
-    return one.key === 0 ? "" : `k${one.client}${one.path}${one.key}`;
+    startAgain(this.world, owner);
   }
 
   private open(one: Step & { op: "open" }): void {
     if (!this.model.client(one.client).connected) return;
     const id = `h${++this.opens}`;
-    const key = this.keyOf(one);
+    const key = leaseKeyOf(one);
     const { client, access, share, asked, timeoutMs } = one;
     const wanted: Wanted = { id, client, path: PATHS[one.path] ?? "", access, share, key, asked, timeoutMs };
     const result = this.world.run(
@@ -96,7 +93,7 @@ class Runner {
         path: wanted.path,
         guid: `g${id}`,
         access,
-        shareMode: { read: (share & 1) !== 0, write: (share & 2) !== 0, delete: (share & 4) !== 0 },
+        shareMode: shareModeOf(share),
         disposition: v1.Disposition.OPEN,
         timeoutMs,
         ...(key === "" ? {} : { leaseKey: key, lease: asked }),
@@ -131,19 +128,19 @@ class Runner {
     const { connection } = handle;
     const handleId = this.idOf(handle).id;
     const result = this.world.run({ expireHandle: { handleId, connection, deadlineMs } });
-    this.same(ErrorCode.NO_CHANGE, result);
+    sameAnswer(ErrorCode.NO_CHANGE, result);
   }
 
   private idOf({ wanted }: ModelHandle): { id: Uint8Array } {
     return { id: guid(wanted.id) };
   }
 
-  private lock(handle: ModelHandle, one: Step & { op: "lock" | "unlock" }): void {
+  private lock(handle: ModelHandle, one: LockStep & { mayWait: boolean }): void {
     const { offset, length, exclusive, mayWait } = one;
     const lock = { offset, length, exclusive };
     const elements = [{ ...lock, failImmediately: !mayWait }];
     const result = this.world.run(this.world.lockCommand(this.at(one.client), this.idOf(handle), elements));
-    if (!handle.connected) return this.same(ErrorCode.FILE_CLOSED, result);
+    if (!handle.connected) return sameAnswer(ErrorCode.FILE_CLOSED, result);
     const pendingId = result.lock?.pendingId ?? 0;
     // The first attempt has no place yet; the number that it got is that of every later one.
     let place: number | null = null;
@@ -152,11 +149,11 @@ class Runner {
     place = pendingId;
   }
 
-  private unlock(handle: ModelHandle, { client, offset, length }: Step & { op: "lock" | "unlock" }): void {
+  private unlock(handle: ModelHandle, { client, offset, length }: LockStep): void {
     const result = this.world.unlock(this.at(client), this.idOf(handle), offset, length);
-    if (!handle.connected) return this.same(ErrorCode.FILE_CLOSED, result);
+    if (!handle.connected) return sameAnswer(ErrorCode.FILE_CLOSED, result);
     const answer = this.model.unlock(handle, offset, length);
-    this.same(answer, result);
+    sameAnswer(answer, result);
     if (answer === "done") this.changed(handle.path);
   }
 
@@ -166,7 +163,7 @@ class Runner {
     const result = this.world.run({
       breakLeases: { fence, handleId: this.idOf(handle).id, operation: "write" },
     });
-    if (!handle.connected) return this.same(ErrorCode.FILE_CLOSED, result);
+    if (!handle.connected) return sameAnswer(ErrorCode.FILE_CLOSED, result);
     const attempt = (): Answer => this.model.write(handle);
     const call = { client, path: handle.path, handle, lock: null, attempt };
     this.begin(result, result.effect?.pendingId ?? 0, call);
@@ -174,8 +171,8 @@ class Runner {
 
   private close(handle: ModelHandle): void {
     const result = this.world.close(this.at(handle.wanted.client), this.idOf(handle));
-    if (!handle.connected) return this.same(ErrorCode.FILE_CLOSED, result);
-    this.same("done", result);
+    if (!handle.connected) return sameAnswer(ErrorCode.FILE_CLOSED, result);
+    sameAnswer("done", result);
     this.ended(handle);
   }
 
@@ -187,8 +184,8 @@ class Runner {
   private reconnect(handle: ModelHandle): void {
     const client = this.at(handle.wanted.client);
     const result = this.world.reconnect(client, this.world.handle(this.idOf(handle)));
-    if (handle.connected) return this.same(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
-    this.same("done", result);
+    if (handle.connected) return sameAnswer(ErrorCode.OBJECT_NAME_NOT_FOUND, result);
+    sameAnswer("done", result);
     assert.equal(result.open?.lease?.state ?? 0, handle.lease?.state ?? 0, "what it had stays as it was");
     this.model.resume(handle, true);
     this.changed(handle.path);
@@ -198,8 +195,8 @@ class Runner {
     const { id, client, path, access } = handle.wanted;
     const spec = { path, guid: `g${id}`, replay: true, access };
     const result = this.world.run(this.world.openCommand(this.at(client), spec));
-    if (handle.used) return this.same(ErrorCode.FILE_NOT_AVAILABLE, result);
-    this.same("done", result);
+    if (handle.used) return sameAnswer(ErrorCode.FILE_NOT_AVAILABLE, result);
+    sameAnswer("done", result);
     assert.deepEqual(result.open?.handle?.id, guid(id));
     if (handle.connected) return;
     this.model.resume(handle, false);
@@ -208,10 +205,10 @@ class Runner {
 
   private ack(one: Step & { op: "ack" }): void {
     if (!this.model.client(one.client).connected || one.key === 0) return;
-    const key = this.keyOf(one);
+    const key = leaseKeyOf(one);
     const result = this.world.ack(this.at(one.client), key, one.state);
     const answer = this.model.acknowledge(one.client, key, one.state);
-    this.same(answer, result);
+    sameAnswer(answer, result);
     if (answer === "done") this.changed(PATHS[one.path] ?? "");
   }
 
@@ -265,18 +262,9 @@ class Runner {
 
   private begin(result: v1.ICommandResult, pendingId: number, call: Omit<Waiter, "pendingId">): Answer {
     const answer = call.attempt();
-    this.same(answer, result);
+    sameAnswer(answer, result);
     if (answer === "wait") this.model.waiters.push({ ...call, pendingId });
     return answer;
-  }
-
-  private same(answer: Answer, result: v1.ICommandResult): void {
-    const machine = result.error ? ErrorCode[result.error.code ?? 0] : isParked(result) ? "wait" : "done";
-    assert.equal(
-      machine,
-      typeof answer === "number" ? ErrorCode[answer] : answer,
-      result.error?.message ?? "",
-    );
   }
 
   /**
@@ -288,7 +276,7 @@ class Runner {
     const next = (waiter: Waiter, answer: Answer): void => {
       const event = done.shift();
       assert.equal(event?.pendingId, waiter.pendingId, "let go in order");
-      this.same(answer, event?.result ?? {});
+      sameAnswer(answer, event?.result ?? {});
     };
     for (const waiter of cancelled) next(waiter, ErrorCode.CANCELLED);
     const at = (where: string | null): Waiter[] =>
@@ -309,7 +297,7 @@ class Runner {
   }
 
   /** What the two know has to agree. */
-  private check(): void {
+  check(): void {
     const { machine } = this.world;
     const { model } = this;
     assert.deepEqual(
@@ -330,48 +318,21 @@ class Runner {
       assert.equal(record?.replayEligible ?? false, !handle.used, `${handle.wanted.id}: used`);
     }
     assert.equal([...machine.leases()].length, model.book.leases.length);
-    for (const lease of model.book.leases) {
-      const record = this.world.lease(this.at(lease.client), lease.key);
-      const { breaking } = lease;
-      assert.deepEqual(
-        {
-          state: record?.state ?? 0,
-          epoch: record?.epoch ?? 0,
-          breaking: record?.breaking ?? false,
-          stored: record?.stored ?? false,
-          required: record?.breakToRequired ?? 0,
-        },
-        {
-          state: lease.state,
-          epoch: lease.epoch,
-          breaking: breaking !== null,
-          stored: breaking?.stored ?? false,
-          required: breaking?.required ?? 0,
-        },
-        `${lease.key} on ${lease.path}`,
-      );
-    }
+    for (const lease of model.book.leases)
+      sameLease(lease, this.world.lease(this.at(lease.client), lease.key));
   }
 }
 
-/** SEED and RUNS replay and lengthen. */
-const seed = Number(process.env["SEED"] ?? 20_261_122);
-const numRuns = Number(process.env["RUNS"] ?? 600);
-
-describe(`sessions, handles, locks and leases against one sequential model (SEED=${seed})`, function () {
-  this.timeout(600_000);
-
-  const program = fc.property(fc.array(step, { minLength: 10, maxLength: 80 }), (steps) =>
-    new Runner().run(steps),
-  );
-
-  it("random programs with share conflicts, breaks, locks that wait, expiries, absences, takeovers and restarts", () => {
-    fc.assert(program, { seed, numRuns });
-  });
-
-  describe("notices", () => {
-    afterEach(clearMutants);
-    const planted: readonly MutantName[] = [
+describePrograms({
+  title: "sessions, handles, locks and leases against one sequential model",
+  text: "random programs with share conflicts, breaks, locks that wait, expiries, absences, takeovers and restarts",
+  step,
+  runs: 600,
+  sides: () => new Runner(),
+  notices: {
+    runs: 1000,
+    shrink: false,
+    planted: [
       "shareCheckOneWay",
       "disconnectedUnprotected",
       "breakWithoutWait",
@@ -383,13 +344,6 @@ describe(`sessions, handles, locks and leases against one sequential model (SEED
       "expireEarly",
       "replayAfterUse",
       "stealConnected",
-    ];
-    for (const name of planted)
-      it(name, () => {
-        setMutant(name, true);
-        const { failed, numRuns: programs } = fc.check(program, { seed, numRuns: 1000, endOnFailure: true });
-        assert.ok(failed, `not within 1000 programs (seed ${seed})`);
-        if (process.env["REPORT"]) console.log(`${name}: program ${programs}`);
-      });
-  });
+    ],
+  },
 });

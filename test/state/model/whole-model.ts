@@ -1,5 +1,6 @@
 import { v1 } from "../../../src/wire/index.js";
 import { LeaseBook, type LeasedHandle, type ModelLease } from "./lease-book.js";
+import type { Answer } from "./programs.js";
 import {
   changesData,
   conflicts,
@@ -14,9 +15,6 @@ import {
 } from "./rules.js";
 
 const { ErrorCode } = v1;
-
-/** "wait", an error code, or done. */
-export type Answer = "wait" | "done" | v1.ErrorCode;
 
 /** A client and the ends of its connections, of which the latest eight are known. */
 export interface ModelClient {

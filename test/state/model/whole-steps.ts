@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { ATTRIBUTES, READ, WRITE } from "../harness.js";
+import type { LockStep } from "./programs.js";
 
 /** Clients, files and nodes of a program. All clients are at one node: what locks ask of others is the other model's. */
 export const CLIENTS = 3;
@@ -17,15 +18,7 @@ export type Step =
       asked: number;
       timeoutMs: number;
     }
-  | {
-      readonly op: "lock" | "unlock";
-      client: number;
-      pick: number;
-      offset: number;
-      length: number;
-      exclusive: boolean;
-      mayWait: boolean;
-    }
+  | (LockStep & { mayWait: boolean })
   | { readonly op: "write" | "close" | "reconnect" | "replay" | "early"; client: number; pick: number }
   | { readonly op: "ack"; client: number; path: number; key: number; state: number }
   | { readonly op: "disconnect" | "connect"; client: number }
