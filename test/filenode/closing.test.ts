@@ -193,6 +193,29 @@ describe("what still runs on a handle that is closed", () => {
       assert.equal(await heir.read(his), "heiry");
     });
 
+  it("nobody else is let in before the writes of the instance that was closed have ended", async () => {
+    const open = await alice.openFile("f", { shareMode: {}, appInstance: instance(1) });
+    await alice.write(open, 0, "first");
+    gate.holdNext("write");
+    void alice.ask(writeOf(open, "early"));
+    await quiet();
+    const second = { appInstance: instance(2), createGuid: guidOf("second") };
+    const taking = watched(bob.ask(bob.openRequest("f", second), { request: bob.requestId() }));
+    await quiet();
+    const carol = await TestClient.make(3, "carol").open(n2);
+    const other = watched(carol.ask(carol.openRequest("f", { createGuid: guidOf("carol") })));
+    const dave = await TestClient.make(4, "dave").open(n2);
+    const third = { appInstance: instance(3), createGuid: guidOf("third") };
+    const takingAgain = watched(dave.ask(dave.openRequest("f", third), { request: dave.requestId() }));
+    await quiet();
+    assert.equal(code(taking), "FILE_FORCED_CLOSED", "a newer instance took its place");
+    assert.equal(code(other), "no answer yet", "alice's write may still land");
+    assert.equal(code(takingAgain), "no answer yet", "alice's write may still land");
+    gate.release();
+    await quiet();
+    assert.deepEqual([code(other), code(takingAgain)], ["done", "done"]);
+  });
+
   it("a takeover goes on when the node with the old open is down", async () => {
     const open = await alice.openFile("f", { shareMode: {}, appInstance: instance(1) });
     gate.holdNext("write");

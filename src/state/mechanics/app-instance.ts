@@ -50,7 +50,7 @@ export function takeOverApplication(tx: Tx, session: SessionRow, command: v1.IOp
   }
   const nodes = nodesWriting(tx, earlier);
   for (const handle of earlier) takeFrom(tx, handle, command);
-  return nodes.length === 0 ? null : { waitFor: "what the other instance has under way", nodes };
+  return nodes.length === 0 ? null : { waitFor: TAKEN_FROM, nodes };
 }
 
 function takeFrom(tx: Tx, handle: HandleRow, command: v1.IOpenHandle): void {
@@ -79,13 +79,32 @@ function opensOfInstance(tx: Tx, session: SessionRow, command: v1.IOpenHandle, i
     .sort(byHandleId);
 }
 
-/** Nodes at which a write of these handles may be on its way. Of a client that is away nothing runs any more. */
+/**
+ * Nodes at which a write of these handles may be on its way. Of a client that is away nothing runs any more; one that waits
+ * for the writes of its own predecessor leaves the wait to whoever takes its place.
+ */
 function nodesWriting(tx: Tx, handles: readonly HandleRow[]): v1.INodeIncarnation[] {
   const names = new Set<string>();
-  for (const handle of handles)
+  for (const handle of handles) {
     if (handle.isOpen && handle.isConnected && mayAppend(handle)) names.add(handle.ownerNode);
+    for (const { node } of tx.store.pending.byId.get(handle.pendingId)?.r.ending ?? []) names.add(node ?? "");
+  }
   return upNodes(tx, [...names].sort());
 }
+
+/**
+ * True while an open of this file, other than `parked`, waits for the last writes of the instance that it took the file
+ * from: nobody is let in before they have ended, or they would land in his file.
+ */
+export function takeoverBefore(tx: Tx, share: string, fileId: string, parked: PendingRow | null): boolean {
+  if (tx.store.pending.byId.size === 0) return false;
+  return tx.store.pending
+    .ofFile(share, fileId)
+    .some((other) => other !== parked && other.r.ending.length > 0);
+}
+
+/** For people: what such an open waits for, and those behind it. */
+export const TAKEN_FROM = "what the other instance has under way";
 
 /** Asks those nodes, as before a file is cut: each answers when no write is under way there (`LockPrepared`). */
 export function awaitEnd(tx: Tx, pending: PendingRow, nodes: v1.INodeIncarnation[]): void {

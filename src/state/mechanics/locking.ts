@@ -266,7 +266,9 @@ export function nodePrepared(tx: Tx, pending: PendingRow, node: string, incarnat
     if (left.length === pending.r[list].length) continue;
     pending.r[list] = left;
     tx.store.touch(pending);
-    if (left.length === 0) tx.woken.add(pending);
+    if (left.length > 0) continue;
+    tx.woken.add(pending);
+    if (list === "ending") tx.wake(pending.r.share, pending.r.path, pending.r.fileId);
   }
 }
 

@@ -11,7 +11,7 @@ import { HandleRow } from "../tables/handles.js";
 import type { PendingRow } from "../tables/records.js";
 import type { SessionRow } from "../tables/sessions.js";
 import { fail, type Tx } from "../tx.js";
-import { awaitEnd, type Takeover } from "./app-instance.js";
+import { awaitEnd, TAKEN_FROM, type Takeover, takeoverBefore } from "./app-instance.js";
 import { breakLeases } from "./breaks.js";
 import { closeHandle } from "./closing.js";
 import { effectBeforeOpen, effectText } from "./effect-conflicts.js";
@@ -138,6 +138,7 @@ function decide(
   if (changedSince(tx, share, path, command.observed?.revision ?? 0) && !mutant.staleObservationAccepted)
     return { refuse: fail(ErrorCode.NOT_READY, `${share}:${path} changed meanwhile`, { retryAfterMs: 1 }) };
   const fileId = command.observed?.exists ? (command.observed.fileId ?? "") : "";
+  if (takeoverBefore(tx, share, fileId, attempt.parked)) return { waitFor: TAKEN_FROM };
   // Only at first: what a failover took from its client's hand while this call waited, nobody has given up.
   if (command.closeMyOrphans && attempt.parked === null) closeOrphans(tx, session, share, path, fileId);
   let holders = holdersOf(tx, share, path, fileId, reserved);

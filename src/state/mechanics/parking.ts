@@ -69,7 +69,8 @@ export function removePending(tx: Tx, pending: PendingRow, result: v1.ICommandRe
   tx.woken.delete(pending);
   const handle = store.handles.byId.get(idOf(pending.r.handleId));
   // Who waits for what this call kept closed, at whatever name of the file.
-  if (pending.r.prepared) tx.wake(pending.r.share, pending.r.path, pending.r.fileId);
+  if (pending.r.prepared || pending.r.ending.length > 0)
+    tx.wake(pending.r.share, pending.r.path, pending.r.fileId);
   if (handle === undefined) return;
   if (handle.pendingId === pending.r.id) {
     handle.pendingId = 0;
