@@ -1,6 +1,7 @@
 import type { Core } from "./core.js";
 import { hup } from "./roles/election.js";
 import { checkQuorum } from "./roles/leader.js";
+import { maybeAutoLeave } from "./roles/proposal.js";
 import { tickForwardedReads } from "./roles/read-index.js";
 import { broadcastHeartbeat } from "./roles/replication.js";
 import { transferDeadline } from "./roles/transfer.js";
@@ -29,6 +30,8 @@ function tickLeader(core: Core): void {
     if (core.options.checkQuorum) checkQuorum(core);
     // A target that has not taken over by now will not; the leader serves again.
     if (core.lead !== null) transferDeadline(core, core.lead);
+    // One that took effect during a transfer could not be left then, and perhaps nothing is applied from now on (L30).
+    if (!core.mode.etcdRefusals) maybeAutoLeave(core);
   }
   if (core.lead === null || core.heartbeatElapsed < core.options.heartbeatTicks) return;
   core.heartbeatElapsed = 0;

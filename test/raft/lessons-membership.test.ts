@@ -77,6 +77,27 @@ describe("raft lessons: membership", () => {
     assert.deepEqual([next.conf.voters, next.conf.votersOutgoing], [[1, 2, 4], []]);
   });
 
+  it("L30: a joint configuration that took effect during a transfer is left when that has come to nothing", () => {
+    const cluster = new Cluster([1, 2, 3], spread);
+    cluster.add(4, undefined, spread(4));
+    cluster.elect(1);
+    const leader = cluster.node(1);
+    leader.member.proposeConfChange(change("v4 r3"));
+    assert.equal(leader.member.transferLeader(2), null);
+    cluster.drop = (m) => m.kind === MessageKind.TimeoutNow;
+    cluster.settle();
+    assert.deepEqual(
+      [leader.conf.voters, leader.conf.votersOutgoing],
+      [
+        [1, 2, 4],
+        [1, 2, 3],
+      ],
+    );
+    // Nobody proposes anything: it is the end of the transfer that lets the leader go on.
+    cluster.tick(2 * leader.core.options.electionTicks);
+    assert.deepEqual([leader.core.role, leader.conf.votersOutgoing], ["leader", []]);
+  });
+
   it("L31, L34: joint configurations decide with both halves; explicit ones wait to be told", () => {
     const cluster = new Cluster([1, 2, 3]);
     for (const id of [4, 5, 6]) cluster.add(id);

@@ -145,7 +145,8 @@ function confChangeProblem(core: Core, lead: LeaderState, change: ConfChange): s
 
 /**
  * Leaves a joint configuration that wants to be left, as soon as its entry is applied. Derived from the state by every
- * leader each time something is applied, never a one-shot event: a leader that dies in between loses nothing (L30, L31).
+ * leader each time something is applied, and once an election timeout, never a one-shot event: a leader that dies in
+ * between loses nothing (L30, L31).
  */
 export function maybeAutoLeave(core: Core): void {
   const { lead } = core;
