@@ -1,5 +1,9 @@
 import { type Entry, type Index, type Message, MessageKind, type RaftId, type Term } from "../raft/index.js";
-import type { Clock, Scheduler } from "../runtime/api.js";
+import type { Clock, Scheduler, Timer } from "../runtime/api.js";
+
+/** Entries of several appends go together up to so many, and so many bytes; beyond that they are worth a message. */
+const GATHERED_ENTRIES_MAX = 16;
+const GATHERED_BYTES_MAX = 64 * 1024;
 
 interface Held {
   readonly message: Message;
@@ -10,12 +14,16 @@ interface Held {
 export interface HoldHost {
   readonly clock: Clock;
   readonly scheduler: Scheduler;
-  /** How long a message that nobody waits for may be kept; zero: not at all. */
+  /** How long a commit index that goes alone may be kept; zero: nothing is kept at all. */
   readonly holdMs: number;
+  /** How long entries that one member alone waits for may be kept from the others. */
+  readonly entryHoldMs: number;
   /** The last entry that was appended for a command from this peer. */
   passedBy(peer: RaftId): Index;
   /** Who alone waits for these entries and commits them by two, see `ProposalFlow.onlyWaiter`; zero: nobody. */
   onlyWaiter(first: Index, last: Index): RaftId;
+  /** A call of some client is parked in the state: whatever is committed next may be its answer, at any member. */
+  callsParked(): boolean;
   /** Sends what was held long enough. */
   release(messages: readonly Message[]): void;
 }
@@ -28,8 +36,10 @@ export interface HoldHost {
  *
  * One whose entries a single other member waits for, which commits them by the leader's disk and its own: the others get
  * it together with the commit index. Sent at once, it would take processor and disk from the two that decide, where they
- * share them, and tell the commit in a message of its own. Whoever is slow must not make the rest wait for it, so it goes
- * after the same time in any case.
+ * share them, and tell the commit in a message of its own. What comes within half of its time is gathered into the same
+ * message, so that two or three commands in a row cost the others one wake-up, one sync and one answer; it leaves with a
+ * commit index, when those who decided have least to do. Not while a call is parked, whose answer such an entry may be.
+ * Whoever is slow must not make the rest wait for it, so it goes after its time in any case.
  *
  * A peer that waits for it gets it at once: one whose own command is committed with it, unless it knows of that by the
  * leader's disk and its own, and one that is told in the same turn that a read may be answered. Losing a held message is
@@ -42,7 +52,8 @@ export class CommitHold {
   /** How much of the leader's log each peer knows to be on the leader's disk, in `term`. */
   private readonly noticed = new Map<RaftId, Index>();
   private term: Term = 0;
-  private armed = false;
+  private timer: Timer | null = null;
+  private timerDueMs = 0;
 
   constructor(private readonly host: HoldHost) {}
 
@@ -74,16 +85,16 @@ export class CommitHold {
       return message;
     }
     const told = this.told.get(to) ?? 0;
-    const held = this.held.get(to)?.message;
-    const kept = held !== undefined && held.entries.length > 0 ? held : null;
-    if (kept === null && this.canWait(message, told)) {
+    const held = this.held.get(to);
+    const kept = held !== undefined && held.message.entries.length > 0 ? held : null;
+    if (kept === null ? this.canWait(message, told) : this.canJoin(kept, message, told)) {
       this.hold(message);
       return null;
     }
     // An append sent later in the same term never has a lower commit index.
     this.held.delete(to);
     if (message.commit > told) this.told.set(to, message.commit);
-    return kept === null || joined(kept, message) ? message : kept;
+    return kept === null || joined(kept.message, message) ? message : kept.message;
   }
 
   private canWait({ to, commit, entries }: Message, told: Index): boolean {
@@ -92,6 +103,14 @@ export class CommitHold {
     if (entries.length === 0) return commit > told;
     const waiter = this.host.onlyWaiter((entries[0] as Entry).index, (entries.at(-1) as Entry).index);
     return waiter !== 0 && waiter !== to;
+  }
+
+  /** Whether `message` stays with the entries that are kept; it has them then. */
+  private canJoin(kept: Held, message: Message, told: Index): boolean {
+    if (this.host.callsParked()) return false;
+    const old = this.host.clock.monotonicMs() - kept.sinceMs >= this.host.entryHoldMs / 2;
+    if (old && message.entries.length === 0) return false;
+    return this.canWait(message, told) && joined(kept.message, message);
   }
 
   private startTerm(term: Term): void {
@@ -103,8 +122,13 @@ export class CommitHold {
 
   private hold(message: Message): void {
     const sinceMs = this.held.get(message.to)?.sinceMs ?? this.host.clock.monotonicMs();
-    this.held.set(message.to, { message, sinceMs });
-    this.arm(this.host.holdMs);
+    const held = { message, sinceMs };
+    this.held.set(message.to, held);
+    this.arm(this.dueMs(held));
+  }
+
+  private dueMs({ message, sinceMs }: Held): number {
+    return sinceMs + (message.entries.length > 0 ? this.host.entryHoldMs : this.host.holdMs);
   }
 
   private take(peer: RaftId): Message | null {
@@ -115,33 +139,61 @@ export class CommitHold {
     return held.message;
   }
 
-  private arm(delayMs: number): void {
-    if (this.armed) return;
-    this.armed = true;
-    this.host.scheduler.after(delayMs, () => this.look());
+  private arm(dueMs: number): void {
+    if (this.timer !== null) {
+      if (this.timerDueMs <= dueMs) return;
+      this.timer.cancel();
+    }
+    this.timerDueMs = dueMs;
+    this.timer = this.host.scheduler.after(dueMs - this.host.clock.monotonicMs(), () => this.look());
   }
 
   private look(): void {
-    this.armed = false;
+    this.timer = null;
     const nowMs = this.host.clock.monotonicMs();
     const due: Message[] = [];
     let nextMs = Infinity;
-    for (const [peer, { sinceMs }] of this.held) {
-      const leftMs = sinceMs + this.host.holdMs - nowMs;
-      if (leftMs > 0) nextMs = Math.min(nextMs, leftMs);
+    for (const [peer, held] of this.held) {
+      const dueMs = this.dueMs(held);
+      if (dueMs > nowMs) nextMs = Math.min(nextMs, dueMs);
       else due.push(this.take(peer) as Message);
     }
     if (due.length > 0) this.host.release(due);
     if (this.held.size > 0) this.arm(nextMs);
   }
+
+  /** Entries were applied here: if a call is parked now, who serves it may have to hear of them. */
+  applied(): void {
+    let due: Message[] | null = null;
+    for (const [peer, { message }] of this.held) {
+      if (message.entries.length === 0) continue;
+      if (due === null && !this.host.callsParked()) return;
+      due ??= [];
+      due.push(this.take(peer) as Message);
+    }
+    if (due !== null) this.host.release(due);
+  }
 }
 
-/** Puts the entries of `held` into `later`, if that has nothing but a newer commit index and goes on where they end. */
+/** Puts the entries of `held` before those of `later`, if that goes on where they end; both have the same receiver and term. */
 function joined(held: Message, later: Message): boolean {
   const last = held.entries.at(-1) as Entry;
-  if (later.entries.length > 0 || later.index !== last.index || later.session !== held.session) return false;
+  if (later.index !== last.index || later.session !== held.session) return false;
+  if (later.entries.length === 0) later.entries = held.entries;
+  else if (fits(held.entries, later.entries)) later.entries = held.entries.concat(later.entries);
+  else return false;
   later.index = held.index;
   later.logTerm = held.logTerm;
-  later.entries = held.entries;
   return true;
+}
+
+function fits(before: readonly Entry[], after: readonly Entry[]): boolean {
+  if (before.length + after.length > GATHERED_ENTRIES_MAX) return false;
+  return bytesOf(before) + bytesOf(after) <= GATHERED_BYTES_MAX;
+}
+
+function bytesOf(entries: readonly Entry[]): number {
+  let bytes = 0;
+  for (let i = 0; i < entries.length; i++) bytes += (entries[i] as Entry).data.length;
+  return bytes;
 }

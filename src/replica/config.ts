@@ -29,6 +29,8 @@ export interface ReplicaConfig {
   readonly forwardRetryMs: number;
   /** A commit index that has no append to travel with waits this long for one; zero: it goes alone at once. */
   readonly commitHoldMs: number;
+  /** Entries that one follower alone waits for, and commits by two, reach the others at most so much later. */
+  readonly entryHoldMs: number;
   /** Longest time that applying may hold the event loop in one go. */
   readonly applyBudgetMs: number;
   /** State records are written at most this often, unless `stateWriteEntries` were applied before. */
@@ -71,6 +73,7 @@ export const replicaDefaults: Omit<
   inflightBytesMax: 16 * 1024 * 1024,
   forwardRetryMs: 300,
   commitHoldMs: 2,
+  entryHoldMs: 5,
   applyBudgetMs: 8,
   stateWriteIntervalMs: 20,
   stateWriteEntries: 1_000,

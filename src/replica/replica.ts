@@ -189,6 +189,7 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
       role: () => this.role,
       roleChanged: (change) => this.roleChanged(change),
       apply: (entry) => this.apply(entry),
+      callsParked: () => hasAny(this.stateMachine.pending()),
       stopped: () => this.dead !== null,
       fail: (error) => this.fail(error),
     });
@@ -488,4 +489,9 @@ export class ReplicaNode extends ReplicaEvents implements Replica, ApplyHost {
     while (this.book.size > 0 && this.clock.monotonicMs() < endMs)
       await new Promise<void>((resume) => void this.deps.runtime.scheduler.after(this.config.tickMs, resume));
   }
+}
+
+function hasAny(items: Iterable<unknown>): boolean {
+  for (const _ of items) return true;
+  return false;
 }

@@ -36,6 +36,8 @@ export interface TurnHost {
   role(): LeaderInfo;
   roleChanged(change: RoleChange): void;
   apply(entry: Entry): void;
+  /** A call is parked in the state, for which an event has to come. */
+  callsParked(): boolean;
   /** True once nothing may be done any more. */
   stopped(): boolean;
   fail(error: Error): void;
@@ -47,6 +49,7 @@ export interface TurnHost {
  */
 export class TurnLoop {
   private readonly outbox: Outbox;
+  private readonly hold: CommitHold;
   private readonly writes: WriteOrder;
   private readonly queue = new ApplyQueue();
   private readonly headStart = new HeadStart();
@@ -56,15 +59,17 @@ export class TurnLoop {
 
   constructor(private readonly host: TurnHost) {
     const { runtime, config, storage } = host;
-    const hold = new CommitHold({
+    this.hold = new CommitHold({
       clock: runtime.clock,
       scheduler: runtime.scheduler,
       holdMs: config.commitHoldMs,
+      entryHoldMs: config.entryHoldMs,
       passedBy: (peer) => host.flow.passedBy(peer),
       onlyWaiter: (first, last) => host.flow.onlyWaiter(first, last),
+      callsParked: () => host.callsParked(),
       release: (messages) => this.releaseHeld(messages),
     });
-    this.outbox = new Outbox(() => host.transport(), hold);
+    this.outbox = new Outbox(() => host.transport(), this.hold);
     this.writes = new WriteOrder(
       storage,
       (batch) => this.batchDurable(batch),
@@ -195,6 +200,7 @@ export class TurnLoop {
     runtime.meter.count("entries_applied", count);
     raft.applied(position.index);
     reads.applied(position.index);
+    this.hold.applied();
     // After a long slice (a takeover of thousands of sessions) answers leave first; the next slice or tick writes.
     if (clock.monotonicMs() - beganMs <= config.applyBudgetMs) writer.maybeWrite();
     return true;
