@@ -1,7 +1,5 @@
-import { copyOf } from "../../wire/copy.js";
 import type { v1 } from "../../wire/index.js";
 import type { NodeCore } from "../core.js";
-import type { OpenHandle } from "../sessions.js";
 import { type Call, handleOf, onHandle, type Reply, settle } from "./call.js";
 
 /**
@@ -23,18 +21,11 @@ export function lockCall(core: NodeCore, call: Call, request: v1.ILockRequest): 
       },
     });
     const held = result.lock?.held ?? [];
-    noteOwnLocks(handle, held, result.revision ?? 0);
+    // The event with the whole table of the file follows; until then the handle's own part is brought up to date.
+    handle.openFile.setLocksOf(handle.key, held, result.revision ?? 0);
     await handle.openFile.settled();
     return { lock: { held } };
   });
-}
-
-// The event with the whole table of the file follows; until then the handle's own part is brought up to date.
-function noteOwnLocks(handle: OpenHandle, held: readonly v1.ILockRecord[], revision: number): void {
-  const record = copyOf(handle.record);
-  record.locks = [...held];
-  handle.record = record;
-  handle.openFile.setLocksOf(handle.key, held, revision);
 }
 
 /** Acknowledges a lease break. */
