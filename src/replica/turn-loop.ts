@@ -177,6 +177,9 @@ export class TurnLoop {
       // Others wait for these acknowledgements; what else the turn brings does not make them any better.
       this.outbox.send(batch.after);
       host.transport().flush();
+    } else if (batch.mustSync && host.role().isLeader && host.raft.hasEffects()) {
+      // Whoever commits by this disk and its own waits for the word; one without a sync may be told of inside `act`.
+      if (this.actAll()) host.transport().flush();
     }
     this.schedule();
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ErrorCode } from "../../src/wire/errors.js";
+import { MessageKind } from "../../src/raft/index.js";
 import { storeKey, TestCluster, versionOf } from "./cluster.js";
 
 const SEED = Number(process.env["SEED"] ?? 1);
@@ -48,6 +49,32 @@ describe("replica", () => {
     assert.equal(result.error, undefined);
     assert.equal(appliedWhenTold, index - 1);
     assert.ok(flushedBetween, "nothing left between the news and the applying");
+  });
+
+  it("tells a follower that waits for its disk in the disk's callback, not in a later turn", async () => {
+    const cluster = await TestCluster.of(3, SEED);
+    const leader = await cluster.ready();
+    const follower = cluster.follower();
+    const steps: string[] = [];
+    cluster.network.copies = (from, to, frame) => {
+      const tells = frame.raft?.messages?.some((m) => m.kind === MessageKind.Durable) === true;
+      if (from === leader.raftId && to === follower.raftId && tells) steps.push("told");
+      return 1;
+    };
+    const raft = Reflect.get(leader, "raft") as { persisted(seq: number): void };
+    const turns = Reflect.get(leader, "turns") as { schedule(): void };
+    const [persisted, schedule] = [raft.persisted.bind(raft), turns.schedule.bind(turns)];
+    raft.persisted = (seq) => {
+      steps.push("durable");
+      persisted(seq);
+    };
+    turns.schedule = () => {
+      if (steps.at(-1) === "durable") steps.push("left to a later turn");
+      schedule();
+    };
+    const result = await cluster.world.settled(follower.propose(storeKey("passed on")));
+    assert.equal(result.error, undefined);
+    assert.deepEqual(steps.slice(0, 2), ["durable", "told"]);
   });
 
   it("reads what was answered before the read began, at any member", async () => {
