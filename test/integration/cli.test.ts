@@ -318,8 +318,13 @@ describe("the command line against a cluster", function () {
     const args = ["transfer", "--session", String(session.id), "--to", to];
     const dry = await cluster.cli(...args, "--dry-run", "-o", "json");
     assert.equal(dry.code, 0, dry.stderr);
-    const plan = JSON.parse(dry.stdout) as { hash: string; items: { from: string; to: string }[] };
+    const plan = JSON.parse(dry.stdout) as {
+      hash: string;
+      expectedFreezeMs: number | null;
+      items: { from: string; to: string }[];
+    };
     assert.deepEqual([plan.items[0]?.from, plan.items[0]?.to], [from, to]);
+    assert.equal(plan.expectedFreezeMs, null, "nothing was moved here yet");
     for (const wrong of [
       ["--apply-plan", "0000"],
       ["--expect-owner", to],

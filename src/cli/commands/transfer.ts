@@ -104,7 +104,7 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
     printDocument(context, {
       kind: "TransferPlan",
       hash: plan.hash,
-      expectedFreezeMs: plan.expectedFreezeMs ?? 0,
+      expectedFreezeMs: plan.expectedFreezeMs || null,
       ...(request.force ? { expectedWaitMs: plan.expectedWaitMs ?? 0 } : {}),
       notes: plan.notes ?? [],
       noChange: plan.noChange ?? false,
@@ -128,7 +128,10 @@ async function showPlan(context: CliContext, request: v1.ITransferRequest): Prom
     );
     for (const blocker of blockers) context.out(`blocker: ${blocker}`);
     for (const note of plan.notes ?? []) context.out(`note: ${note}`);
-    context.out(`\nexpected freeze a session: ${duration(plan.expectedFreezeMs ?? 0)}`);
+    const freeze = plan.expectedFreezeMs
+      ? duration(plan.expectedFreezeMs)
+      : "not known, no move was measured yet";
+    context.out(`\nexpected freeze a session: ${freeze}`);
     if (request.force) context.out(`expected wait for owners: at most ${duration(plan.expectedWaitMs ?? 0)}`);
     context.out(`plan ${plan.hash}`);
   }
