@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { ErrorCode } from "../../src/wire/errors.js";
 import { MessageKind } from "../../src/raft/index.js";
+import type { v1 } from "../../src/wire/index.js";
+import { keyMachine } from "./key-machine.js";
 import { storeKey, TestCluster, versionOf } from "./cluster.js";
 
 const SEED = Number(process.env["SEED"] ?? 1);
@@ -75,6 +77,27 @@ describe("replica", () => {
     const result = await cluster.world.settled(follower.propose(storeKey("passed on")));
     assert.equal(result.error, undefined);
     assert.deepEqual(steps.slice(0, 2), ["durable", "told"]);
+  });
+
+  it("keeps an entry that one follower waits for from the other, but with its commit not while a call is parked", async () => {
+    const state = { parked: [] as v1.IPendingRecord[] };
+    const machine = () => Object.assign(keyMachine(), { pending: () => state.parked });
+    const entryHoldMs = 15;
+    const cluster = await TestCluster.of(3, SEED, { entryHoldMs }, machine);
+    const leader = await cluster.ready();
+    const follower = cluster.follower();
+    const third = cluster.running.find((r) => r !== leader && r !== follower);
+    for (const parked of [[], [{ id: 1 }]]) {
+      await cluster.converged();
+      state.parked = parked;
+      const result = await cluster.world.settled(follower.propose(storeKey("passed on")));
+      assert.equal(result.error, undefined);
+      await cluster.world.pass(5);
+      const has = (third?.appliedIndex ?? 0) >= (result.revision ?? Infinity);
+      assert.equal(has, parked.length > 0, `with ${parked.length} calls parked`);
+      await cluster.world.pass(entryHoldMs);
+      assert.ok((third?.appliedIndex ?? 0) >= (result.revision ?? Infinity), "it goes after its time");
+    }
   });
 
   it("reads what was answered before the read began, at any member", async () => {
