@@ -1,15 +1,7 @@
 import { encodePut, ETCD_PUT_PATH, type EtcdCluster } from "./etcd-cluster.js";
-import { h2load } from "./h2load.js";
-import {
-  addressAt,
-  counted,
-  type H2LoadPlan,
-  h2Row,
-  measured,
-  type Place,
-  type Plan,
-  type Row,
-} from "./holdfast-load.js";
+import { h2Series } from "./h2-series.js";
+import { measured, type Row } from "./cpu-cost.js";
+import { addressAt, type Place, type Plan } from "./holdfast-load.js";
 import { closedLoop } from "./load.js";
 
 /** Puts of the same size as our stores, from a grpc-js client to etcd's leader. */
@@ -27,22 +19,8 @@ export async function etcdLoad(etcd: EtcdCluster, plan: Plan, warmSeconds: numbe
 }
 
 /** The same from h2load, to the leader or to a follower. */
-export async function etcdH2Load(
-  etcd: EtcdCluster,
-  plan: Plan,
-  requests: H2LoadPlan,
-  place: Place,
-): Promise<Row> {
-  const load = (count: number) =>
-    h2load({
-      address: addressAt(etcd.addresses, place),
-      path: ETCD_PUT_PATH,
-      message: encodePut("bench/0", plan.value),
-      requests: count,
-      clients: 4,
-      streams: 16,
-    });
-  await load(requests.warm);
-  const { result, cpu } = await counted(etcd, () => load(requests.measured));
-  return h2Row("etcd", `put, h2load unary at ${place}`, result, 0, cpu);
+export function etcdH2Load(etcd: EtcdCluster, plan: Plan, place: Place): Promise<Row[]> {
+  const address = addressAt(etcd.addresses, place);
+  const call = { address, path: ETCD_PUT_PATH, message: encodePut("bench/0", plan.value) };
+  return h2Series(etcd, { target: "etcd", operation: `put, h2load unary at ${place}` }, call, plan.levels);
 }

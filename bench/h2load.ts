@@ -1,16 +1,16 @@
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { spawn } from "node:child_process";
+import { Samples } from "./samples.js";
 
 /** What h2load saw. It knows nothing of gRPC: whether the calls did their work must be checked by other means. */
 export interface H2LoadResult {
   readonly opsPerSecond: number;
   readonly requests: number;
   readonly failed: number;
-  readonly meanMs: number;
-  readonly maxMs: number;
+  /** How long each of them took. */
+  readonly times: Samples;
 }
 
 /** True if a program of this name can be run. */
@@ -30,16 +30,17 @@ export async function h2load(options: {
   const folder = mkdtempSync(join(tmpdir(), "h2load-"));
   try {
     const body = join(folder, "body");
+    const log = join(folder, "log");
     const frame = Buffer.alloc(5 + options.message.length);
     frame.writeUInt32BE(options.message.length, 1);
     frame.set(options.message, 5);
     writeFileSync(body, frame);
     const text = await run([
       ...["-n", String(options.requests), "-c", String(options.clients), "-m", String(options.streams)],
-      ...["-d", body, "-H", "content-type: application/grpc", "-H", "te: trailers"],
+      ...["--log-file", log, "-d", body, "-H", "content-type: application/grpc", "-H", "te: trailers"],
       `http://${options.address}${options.path}`,
     ]);
-    return parse(text);
+    return { ...parse(text), times: durations(readFileSync(log, "utf8")) };
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -58,23 +59,19 @@ function run(args: readonly string[]): Promise<string> {
   });
 }
 
-function parse(text: string): H2LoadResult {
+function parse(text: string): Omit<H2LoadResult, "times"> {
   const rate = /finished in .*?, ([\d.]+) req\/s/.exec(text);
   const counts = /requests: (\d+) total.*?(\d+) succeeded, (\d+) failed/.exec(text);
-  const times = /time for request:\s+\S+\s+(\S+)\s+(\S+)/.exec(text);
-  if (rate === null || counts === null || times === null)
-    throw new Error(`h2load said something unknown:\n${text}`);
-  return {
-    opsPerSecond: Number(rate[1]),
-    requests: Number(counts[2]),
-    failed: Number(counts[3]),
-    maxMs: milliseconds(times[1] as string),
-    meanMs: milliseconds(times[2] as string),
-  };
+  if (rate === null || counts === null) throw new Error(`h2load said something unknown:\n${text}`);
+  return { opsPerSecond: Number(rate[1]), requests: Number(counts[2]), failed: Number(counts[3]) };
 }
 
-function milliseconds(text: string): number {
-  const value = Number.parseFloat(text);
-  if (text.endsWith("us")) return value / 1_000;
-  return text.endsWith("ms") ? value : value * 1_000;
+/** Of its log of requests: start, status, duration in µs, a line each. */
+function durations(log: string): Samples {
+  const times = new Samples();
+  for (const line of log.split("\n")) {
+    const us = Number(line.split("\t")[2] ?? Number.NaN);
+    if (!Number.isNaN(us)) times.add(us / 1_000);
+  }
+  return times;
 }

@@ -1,6 +1,7 @@
 import { connect, type Handle, type Session } from "../src/client/index.js";
 import type { HoldfastCluster } from "./holdfast-cluster.js";
-import { measured, type Plan, type Row } from "./holdfast-load.js";
+import { measured, type Row } from "./cpu-cost.js";
+import type { Plan } from "./holdfast-load.js";
 import { closedLoop } from "./load.js";
 
 /** Workers that warm up what one client is then measured with, each on a file of its own. */

@@ -6,12 +6,13 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import type { Row } from "./cpu-cost.js";
 import { startEtcd } from "./etcd-cluster.js";
 import { etcdH2Load, etcdLoad } from "./etcd-load.js";
 import { isInstalled } from "./h2load.js";
 import { startHoldfast } from "./holdfast-cluster.js";
 import { handleLoad } from "./handle-load.js";
-import { h2Load, keyServer, PLACES, type Plan, type Row, streamLoad, unaryLoad } from "./holdfast-load.js";
+import { h2Load, keyServer, PLACES, type Plan, streamLoad, unaryLoad } from "./holdfast-load.js";
 import { writeMarkdown } from "./markdown.js";
 import { machine, print, ratios } from "./report.js";
 
@@ -35,7 +36,6 @@ const plan: Plan = {
 };
 /** Before each row, for every target alike: a server runs for weeks, and the compiler takes seconds. */
 const WARM_SECONDS = Number(values.warm);
-const H2LOAD_REQUESTS = { warm: 60_000, measured: 20_000 };
 
 const folder = mkdtempSync(join(tmpdir(), "holdfast-bench-"));
 const profile = values.profile === undefined ? null : resolve(values.profile);
@@ -71,8 +71,7 @@ async function measure(): Promise<void> {
     rows.push(...(await streamLoad(cluster, keys, plan, WARM_SECONDS)));
     if (!values["no-unary"] && !values["stream-only"])
       rows.push(...(await unaryLoad(cluster, keys, plan, WARM_SECONDS)));
-    if (withH2Load)
-      for (const place of PLACES) rows.push(await h2Load(cluster, keys, plan, H2LOAD_REQUESTS, place));
+    if (withH2Load) for (const place of PLACES) rows.push(...(await h2Load(cluster, keys, plan, place)));
     if (!values["stream-only"]) rows.push(...(await handleLoad(cluster, plan, WARM_SECONDS)));
   } finally {
     keys.close();
@@ -85,8 +84,7 @@ async function measure(): Promise<void> {
   const etcd = await startEtcd(join(folder, "etcd"));
   try {
     rows.push(...(await etcdLoad(etcd, plan, WARM_SECONDS)));
-    if (withH2Load)
-      for (const place of PLACES) rows.push(await etcdH2Load(etcd, plan, H2LOAD_REQUESTS, place));
+    if (withH2Load) for (const place of PLACES) rows.push(...(await etcdH2Load(etcd, plan, place)));
   } finally {
     await etcd.stop();
   }

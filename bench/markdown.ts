@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import type { Row } from "./holdfast-load.js";
+import type { Row } from "./cpu-cost.js";
 import type { Machine, Ratio } from "./report.js";
 
 const BEGIN = "<!-- measured: begin -->";

@@ -1,7 +1,8 @@
 import { execFileSync } from "node:child_process";
 import { cpus, loadavg, totalmem } from "node:os";
 import Table from "cli-table3";
-import { PLACES, type Row } from "./holdfast-load.js";
+import type { Row } from "./cpu-cost.js";
+import { PLACES } from "./holdfast-load.js";
 
 /** Where figures were measured; without it they mean nothing. */
 export interface Machine {
@@ -35,6 +36,9 @@ export interface Ratio {
   readonly met: boolean;
 }
 
+/** In flight. */
+const LEVELS = [1, 16, 64, 256];
+
 /** The comparisons that can be made from what was measured. */
 export function ratios(rows: readonly Row[]): Ratio[] {
   const find = (target: string, operation: string, inFlight: number) =>
@@ -50,7 +54,7 @@ export function ratios(rows: readonly Row[]): Ratio[] {
     if (ms === undefined) return;
     found.push({ what, value: ms, wanted: `at most ${limitMs}`, met: ms <= limitMs });
   };
-  for (const level of [1, 16, 64, 256])
+  for (const level of LEVELS)
     compare(
       `operations/s at ${level} in flight, library stream against etcd`,
       find("holdfast", "stream", level)?.opsPerSecond,
@@ -64,12 +68,13 @@ export function ratios(rows: readonly Row[]): Ratio[] {
     1,
   );
   for (const place of PLACES)
-    compare(
-      `operations/s, h2load against h2load, at ${place}`,
-      find("holdfast", `h2load unary at ${place}`, 64)?.opsPerSecond,
-      find("etcd", `h2load unary at ${place}`, 64)?.opsPerSecond,
-      1,
-    );
+    for (const level of LEVELS)
+      compare(
+        `operations/s at ${level} in flight, h2load against h2load, at ${place}`,
+        find("holdfast", `h2load unary at ${place}`, level)?.opsPerSecond,
+        find("etcd", `h2load unary at ${place}`, level)?.opsPerSecond,
+        1,
+      );
   for (const place of PLACES) {
     const p50Ms = (pair: string) => find("holdfast", `${pair}, session at ${place}`, 1)?.p50Ms;
     atMost(`open + close of a persistent handle, session at ${place}, p50 ms`, p50Ms("open + close"), 4);
