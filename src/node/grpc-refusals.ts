@@ -52,8 +52,7 @@ export function tolerant(definition: ServiceDefinition): ServiceDefinition {
  */
 export const typedRefusals: ServerInterceptor = (method, call) => {
   if (!method.path.startsWith(OUR_METHODS)) return new ServerInterceptingCall(call);
-  const send = call.sendStatus.bind(call);
-  call.sendStatus = (end) => send(hasDetail(end) ? end : withDetail(method.path, end));
+  endInOurWords(call);
   return new ServerInterceptingCall(call, {
     start(next) {
       next(
@@ -69,6 +68,29 @@ export const typedRefusals: ServerInterceptor = (method, call) => {
     },
   });
 };
+
+/** A call as grpc-js has it beneath all interceptors. */
+interface BaseCall {
+  readonly handler?: { readonly path?: string };
+  sendStatus: (this: BaseCall, end: EndOfCall) => void;
+}
+
+const wrapped = new WeakSet<object>();
+
+/**
+ * Wraps `sendStatus` of all calls, at the first one. A function of its own in each call costs far more than its bytes: the
+ * engine's young collections then keep one call alive for the sake of another and copy all of them.
+ */
+function endInOurWords(call: object): void {
+  const base = Object.getPrototypeOf(call) as BaseCall;
+  if (wrapped.has(base)) return;
+  wrapped.add(base);
+  const send = base.sendStatus;
+  base.sendStatus = function (this: BaseCall, end) {
+    const path = this.handler?.path ?? "";
+    send.call(this, !path.startsWith(OUR_METHODS) || hasDetail(end) ? end : withDetail(path, end));
+  };
+}
 
 function hasDetail(end: EndOfCall): boolean {
   return end.code === status.OK || (end.metadata?.get(ERROR_DETAIL_TRAILER).length ?? 0) > 0;

@@ -1,3 +1,4 @@
+import type { Http2Server } from "node:http2";
 import { fileURLToPath } from "node:url";
 import { Server, type ServiceDefinition, type UntypedServiceImplementation } from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
@@ -8,6 +9,7 @@ import type { NodeConfig } from "./config.js";
 import { serverCredentials } from "./credentials.js";
 import { refuseUnknownMethods, tolerant, typedRefusals } from "./grpc-refusals.js";
 import { addressError } from "./http-server.js";
+import { useStreamTables } from "./stream-table.js";
 
 /** A silent connection is probed after this time and given up after as much again. */
 const KEEPALIVE_MS = 1_000;
@@ -59,8 +61,9 @@ export class GrpcServer {
     const address = this.config.listen.grpc;
     return new Promise((resolve, reject) => {
       this.server.bindAsync(address, serverCredentials(this.config), (error, port) => {
-        if (error === null) resolve(port);
-        else reject(addressError("gRPC", address, error));
+        if (error !== null) return reject(addressError("gRPC", address, error));
+        for (const http2Server of listening(this.server)) useStreamTables(http2Server);
+        resolve(port);
       });
     });
   }
@@ -75,6 +78,11 @@ export class GrpcServer {
       });
     });
   }
+}
+
+/** The servers beneath; grpc-js keeps them to itself. */
+function listening(server: Server): Iterable<Http2Server> {
+  return (server as unknown as { http2Servers?: Map<Http2Server, unknown> }).http2Servers?.keys() ?? [];
 }
 
 function loadContracts() {
