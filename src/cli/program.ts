@@ -8,6 +8,7 @@ import { checkFailover, type CheckOptions } from "./commands/check.js";
 import { explain } from "./commands/explain.js";
 import type { ListFilters } from "./commands/filters.js";
 import { cat, get, ls, mkdir, move, put, remove, stat } from "./commands/files.js";
+import { closeHandle } from "./commands/close-handle.js";
 import { handles, locks } from "./commands/handles.js";
 import { addMember, demoteMember, promoteMember, removeMember } from "./commands/change-members.js";
 import { members } from "./commands/members.js";
@@ -190,7 +191,15 @@ function addLists(program: Command, done: Done): void {
     .option("--session <id>", "only of this session")
     .option("--share <name>", "only in this share")
     .option("--path <path>", "only of this file")
-    .option("--all", "closed ones that are still answerable, too");
+    .option("--all", "closed ones that are still answerable, too")
+    .command("close <handle>")
+    .description("close one in the name of an operator, by its id or the first digits of it")
+    .option("--reason <text>", "for the record and the client", "")
+    .action(
+      action<[string, { reason: string }]>(done, (context, handle, o) =>
+        closeHandle(context, handle, o.reason),
+      ),
+    );
   list("locks", "byte-range locks", locks)
     .option("--session <id>", "only of this session")
     .option("--share <name>", "only in this share")

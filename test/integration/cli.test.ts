@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parse } from "yaml";
 import { connect, type Session } from "../../src/client/index.js";
+import { ErrorCode } from "../../src/wire/errors.js";
 import { bin, ended, type Ended, freePorts, run, TestCluster, until } from "./cluster.js";
 
 interface Document {
@@ -383,6 +384,32 @@ describe("the command line against a cluster", function () {
       assert.equal(again.code, 6, again.stderr);
     } finally {
       await mover.close();
+    }
+  });
+
+  it("handles close takes a handle from its client, and its locks with it", async () => {
+    const nodes = cluster.nodes.map((node) => node.grpc);
+    const holder = await connect({ nodes, clientName: "it-holder" });
+    try {
+      const file = await holder.open("demo:/in-the-way", { disposition: "open-if" });
+      await file.lock({ offset: 0, length: 1 });
+      const done = await cluster.cli("handles", "close", file.id.slice(0, 12), "--reason", "stuck");
+      assert.equal(done.code, 0, done.stderr);
+      assert.match(done.stdout, new RegExp(`^${file.id} closed, of demo:/in-the-way$`, "m"));
+      await assert.rejects(file.write(0, new Uint8Array(1)), { code: ErrorCode.FILE_CLOSED });
+      const locks = (await documentOf("locks", "--share", "demo")).items;
+      assert.ok(!locks.some((row) => row["handle"] === file.id), JSON.stringify(locks));
+      const events = JSON.stringify((await documentOf("events")).items);
+      assert.match(events, /closed by \S+: stuck/);
+      const again = await cluster.cli("handles", "close", file.id);
+      assert.equal(again.code, 6, again.stderr);
+      const nobody = await cluster.cli("handles", "close", "ffffffffffff");
+      assert.equal(nobody.code, 1, nobody.stderr);
+      assert.match(nobody.stderr, /0 handles begin with ffffffffffff/);
+      const noId = await cluster.cli("handles", "close", "in-the-way");
+      assert.equal(noId.code, 2, noId.stderr);
+    } finally {
+      await holder.close();
     }
   });
 

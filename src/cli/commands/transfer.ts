@@ -3,6 +3,7 @@ import type { v1 } from "../../wire/index.js";
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { askAny, askInTurn, REPEAT_AFTER_MS } from "../admin-client.js";
 import { usageError, type CliContext } from "../context.js";
+import { fullHandle } from "../handle-id.js";
 import { EXIT } from "../exit-codes.js";
 import { duration } from "../format.js";
 import { printDocument, renderTable } from "../output.js";
@@ -51,7 +52,7 @@ export async function transfer(
     drain,
     operationId: randomUUID(),
   };
-  if (options.handle !== undefined) request.handleId = await fullHandle(context, options.handle);
+  if (options.handle !== undefined) request.handleId = await fullHandle(context, options.handle, "--handle");
   if (options.dryRun === true) return showPlan(context, request);
   const begun = await askInTurn(context.endpoints, "Transfer", request, context.timeoutMs, REPEAT_AFTER_MS);
   const operation = begun.id ?? "";
@@ -68,26 +69,6 @@ export async function transfer(
 function id(text: string, flag: string): number {
   if (!/^\d{1,15}$/.test(text)) throw usageError(`${flag} ${text} is no number`, "holdfast sessions");
   return Number(text);
-}
-
-/** A handle by any unique prefix of its id. */
-async function fullHandle(context: CliContext, prefix: string): Promise<Uint8Array> {
-  if (!/^[0-9a-f]{1,32}$/i.test(prefix))
-    throw usageError(`--handle ${prefix} is no handle id`, "holdfast handles");
-  const reply = await askAny(
-    context.endpoints,
-    "ListHandles",
-    { id: prefix.toLowerCase() },
-    context.timeoutMs,
-  );
-  const [first, ...more] = reply.handles ?? [];
-  if (first?.id === null || first?.id === undefined || more.length > 0) {
-    const count = first === undefined ? 0 : more.length + 1;
-    throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, `${count} handles begin with ${prefix}`, {
-      next: "holdfast handles",
-    });
-  }
-  return first.id;
 }
 
 /** What would be done, and everything that speaks against it. */
