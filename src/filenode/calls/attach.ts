@@ -60,6 +60,8 @@ export async function openSession(
  * for by each attempt (semantics.md D2). Throws NOT_READY if that takes long; nothing is replaced then.
  */
 async function replacing(core: NodeCore, openSession: v1.IOpenSession): Promise<v1.ICommandResult> {
+  // Most replace none: they wait for nobody's end.
+  if (!openSession.previousSessionId) return core.execute({ openSession });
   const { clock, scheduler } = core.options.runtime;
   const untilMs = clock.monotonicMs() + core.limits.drainMs;
   for (;;) {

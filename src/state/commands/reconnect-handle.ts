@@ -21,13 +21,33 @@ import { fail, failed, type Tx } from "../tx.js";
 export function reconnectHandle(tx: Tx, command: v1.IReconnectHandle): v1.ICommandResult {
   const session = checkFence(tx, command.fence);
   if (!(session instanceof SessionRow)) return failed(session);
-  return onceOnly(
+  const result = onceOnly(
     tx,
     session,
     command.request,
     () => reconnectIdentity(command),
     () => reconnect(tx, session, command),
   );
+  return result.repeated ? resumedNow(tx, session, command, result) : result;
+}
+
+/**
+ * The answer was lost with its connection, and the client asks for it on the next one: there the handle is not in its hand
+ * yet, and of the break of its lease it may not have heard. So it is resumed again.
+ */
+function resumedNow(
+  tx: Tx,
+  session: SessionRow,
+  command: v1.IReconnectHandle,
+  result: v1.ICommandResult,
+): v1.ICommandResult {
+  const handle = tx.store.handles.byId.get(idOf(result.open?.handle?.id));
+  if (!handle?.isOpen || handle.session !== session) return result;
+  const resumed = handle.isConnected ? null : reconnect(tx, session, command);
+  if (resumed?.error) return resumed;
+  // What it says of the file is of now, and so must its revision be.
+  const open = { ...openResult(tx, handle, false), reconnected: true };
+  return { ...result, revision: tx.revision, open };
 }
 
 function reconnect(tx: Tx, session: SessionRow, command: v1.IReconnectHandle): v1.ICommandResult {
