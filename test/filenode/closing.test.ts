@@ -82,6 +82,15 @@ describe("what still runs on a handle that is closed", () => {
     write: { handle: open.handle ?? null, offset: 0, data: new TextEncoder().encode(text) },
   });
 
+  /** Two of alice's writes: one that the kernel does not let go before `gate.release()`, and one that waits behind it. */
+  async function writesBegun(open: v1.IOpenReply) {
+    gate.holdNext("write");
+    const inKernel = watched(alice.ask(writeOf(open, "early")));
+    const queued = watched(alice.ask(writeOf(open, "queue")));
+    await quiet();
+    return { inKernel, queued };
+  }
+
   it("a write that comes while its client's close is under way is refused", async () => {
     const open = await alice.openFile("f", { shareMode: {} });
     await alice.write(open, 0, "first");
@@ -172,10 +181,7 @@ describe("what still runs on a handle that is closed", () => {
     it(`a takeover by another instance waits for the write that is in the kernel ${where}`, async () => {
       const open = await alice.openFile("f", { shareMode: {}, appInstance: instance(1) });
       await alice.write(open, 0, "first");
-      gate.holdNext("write");
-      const inKernel = watched(alice.ask(writeOf(open, "early")));
-      const queued = watched(alice.ask(writeOf(open, "queue")));
-      await quiet();
+      const { inKernel, queued } = await writesBegun(open);
       const heir = where === "at another node" ? bob : await TestClient.make(3, "carol").open(n1);
       const wanted = { shareMode: {}, appInstance: instance(2), createGuid: guidOf("heir") };
       const taking = watched(heir.ask(heir.openRequest("f", wanted), { request: heir.requestId() }));
@@ -234,10 +240,7 @@ describe("what still runs on a handle that is closed", () => {
     it(`a session that replaces another ${where} waits for the write that is in the kernel`, async () => {
       const open = await alice.openFile("f", { shareMode: {} });
       await alice.write(open, 0, "first");
-      gate.holdNext("write");
-      const inKernel = watched(alice.ask(writeOf(open, "early")));
-      const queued = watched(alice.ask(writeOf(open, "queue")));
-      await quiet();
+      const { inKernel, queued } = await writesBegun(open);
       const next = TestClient.make(1);
       const there = where === "at another node" ? n2 : n1;
       const replacing = watched(next.askForSession(there, Number(alice.info.sessionId)));

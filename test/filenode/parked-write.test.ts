@@ -47,8 +47,8 @@ describe("a write that is parked while its client goes on without it", () => {
   let open: v1.IOpenReply;
   let appended: Promise<v1.IFileResponse>;
   let connects: HeldCommands;
-  let closes: HeldCommands;
-  let ends: HeldCommands;
+  let handleEnds: HeldCommands;
+  let sessionEnds: HeldCommands;
 
   beforeEach(async () => {
     world = new World();
@@ -56,9 +56,9 @@ describe("a write that is parked while its client goes on without it", () => {
     kernel = new Kernel();
     kernelOfBob = new Kernel();
     connects = new HeldCommands(world.coordinator.client(), "connectSession");
-    closes = new HeldCommands(connects.coordinator, "closeHandle");
-    ends = new HeldCommands(closes.coordinator, "closeSession");
-    n1 = await world.start("n1", { faults: kernel.faults, coordinator: ends.coordinator });
+    handleEnds = new HeldCommands(connects.coordinator, "closeHandle");
+    sessionEnds = new HeldCommands(handleEnds.coordinator, "closeSession");
+    n1 = await world.start("n1", { faults: kernel.faults, coordinator: sessionEnds.coordinator });
     n2 = await world.start("n2", { faults: kernelOfBob.faults });
     alice = await TestClient.make(1).open(n1);
     open = await alice.openFile("f");
@@ -188,29 +188,22 @@ describe("a write that is parked while its client goes on without it", () => {
     assert.equal(kernel.writes, 0);
   });
 
-  it("is not carried out while the entry that closes its handle is on its way", async () => {
-    const { answer } = await write("old");
-    const close = closes.hold();
-    const closing = alice.ask({ close: { handle: open.handle ?? null } });
-    await quiet();
-    await wake();
-    kernel.release();
-    assert.equal(kernel.writes, 0, "others have the file as soon as the entry arrives");
-    close();
-    assert.equal((await closing).error ?? null, null);
-    await refused(answer, ErrorCode.FILE_CLOSED);
-  });
-
-  it("is not carried out while the entry that ends its session is on its way", async () => {
-    const { answer } = await write("old");
-    const end = ends.hold();
-    const ending = alice.ask({ closeSession: {} });
-    await quiet();
-    await wake();
-    kernel.release();
-    assert.equal(kernel.writes, 0, "others have the file as soon as the entry arrives");
-    end();
-    assert.equal((await ending).error ?? null, null);
-    await refused(answer, ErrorCode.UNKNOWN_SESSION);
-  });
+  const ends = {
+    "closes its handle": [ErrorCode.FILE_CLOSED, "closeHandle"],
+    "ends its session": [ErrorCode.UNKNOWN_SESSION, "closeSession"],
+  } as const;
+  for (const [does, [code, kind]] of Object.entries(ends))
+    it(`is not carried out while the entry that ${does} is on its way`, async () => {
+      const { answer } = await write("old");
+      const go = (kind === "closeHandle" ? handleEnds : sessionEnds).hold();
+      const close = { handle: open.handle ?? null };
+      const ending = alice.ask(kind === "closeHandle" ? { close } : { closeSession: {} });
+      await quiet();
+      await wake();
+      kernel.release();
+      assert.equal(kernel.writes, 0, "others have the file as soon as the entry arrives");
+      go();
+      assert.equal((await ending).error ?? null, null);
+      await refused(answer, code);
+    });
 });

@@ -406,7 +406,24 @@ describe("reply cache (semantics B6)", () => {
     assert.equal(once.revision, world.index, "what it says is of now");
   });
 
-  it("a repeated resume takes nothing back from another session, and revives nothing", () => {
+  it("a repeated resume takes nothing back from another session of its client", () => {
+    const world = new World();
+    const a = world.client("a");
+    const handle = world.opened(a, { guid: "g" });
+    world.disconnect(a);
+    world.connect(a);
+    assert.equal(world.reconnect(a, handle, { request }).error, undefined);
+    world.disconnect(a);
+    const second = world.client("a", "n2", { resumeToken: new Uint8Array(16).fill(3) });
+    assert.equal(world.reconnect(second, handle).error, undefined);
+    world.connect(a);
+    // In the middle of its own next resume: here the state would have to give it back, if it took the repeat for one.
+    world.disconnect(second);
+    assert.equal(world.reconnect(a, handle, { request }).repeated, true);
+    assert.equal(world.handle(handle).sessionId, second.sessionId);
+  });
+
+  it("a repeated resume revives nothing that was closed", () => {
     const world = new World();
     const a = world.client("a");
     const handle = world.opened(a, { guid: "g" });
