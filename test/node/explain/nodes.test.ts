@@ -189,7 +189,7 @@ Next: holdfast status shows who does not answer; start those (holdfast node --co
       `
 10  asked to move the leadership to n1 (disk swap)
 10  n1 leads in term 5: the leader before handed over
-n1 leads in term 5, as n1 sees it; 1 of its 3 voters may fail. Its election: the leader before handed over.
+n1 leads in term 5, as n1 sees it; 2 of its 3 voters are needed. Its election: the leader before handed over.
 Next: nothing needs doing; to move it: holdfast leader move
 `.trim(),
     );
@@ -205,7 +205,7 @@ Next: nothing needs doing; to move it: holdfast leader move
       text,
       `
 3  n1 leads in term 4
-n1 leads in term 4, as n2 sees it; none of its voters may fail.
+n1 leads in term 4, as n2 sees it; 2 of its 2 voters are needed.
 Next: nothing needs doing; to move it: holdfast leader move
 `.trim(),
     );
@@ -219,7 +219,7 @@ Next: nothing needs doing; to move it: holdfast leader move
     assert.equal(
       text,
       `
-n1 leads in term 4, as n1 sees it; 1 of its 3 voters may fail. Its election: no sign of a leader within the election timeout. It has not committed an entry of its term yet, so it does not answer reads.
+n1 leads in term 4, as n1 sees it; 2 of its 3 voters are needed. Its election: no sign of a leader within the election timeout. It has not committed an entry of its term yet, so it does not answer reads.
 Next: holdfast status shows which voters do not answer
 `.trim(),
     );

@@ -16,9 +16,8 @@ export function explainLeader(world: ExplainWorld): v1.IExplainReply {
       `${name(at.self)} knows of no leader in term ${at.term}: ${majority} of the voters ${voters} have to reach each other to elect one. Nothing can be changed until then.`,
       "holdfast status shows who does not answer; start those (holdfast node --config FILE)",
     );
-  const others = at.voters.length - majority;
-  const spare =
-    others === 0 ? "none of its voters may fail" : `${others} of its ${at.voters.length} voters may fail`;
+  // Not how many may fail: some may have failed already, which this node need not know.
+  const needed = `${majority} of its ${at.voters.length} voters are needed`;
   const how = at.leaderId === at.self ? ` Its election: ${at.cause}.` : "";
   const unready =
     at.leaderId === at.self && !at.ready
@@ -26,7 +25,7 @@ export function explainLeader(world: ExplainWorld): v1.IExplainReply {
       : "";
   return reply(
     steps,
-    `${name(at.leaderId)} leads in term ${at.term}, as ${name(at.self)} sees it; ${spare}.${how}${unready}`,
+    `${name(at.leaderId)} leads in term ${at.term}, as ${name(at.self)} sees it; ${needed}.${how}${unready}`,
     unready === ""
       ? "nothing needs doing; to move it: holdfast leader move"
       : "holdfast status shows which voters do not answer",
