@@ -9,10 +9,10 @@ export type StopPoint = "announced" | "performed";
 /** A server that was started. */
 export interface RunningServer {
   /**
-   * Adds one to the counter under this request number. Answers the counter's value, or null when the server refused or did
-   * not answer within about a second; not before some 100 ms then, so that it can be asked in a loop. Never rejects.
+   * Adds one to the counter under this request number. Answers the counter's value, or null when the server refused, is
+   * gone, or did not answer within `waitMs`; not before some 100 ms then, so that it can be asked in a loop. Never rejects.
    */
-  add(request: number): Promise<number | null>;
+  add(request: number, waitMs: number): Promise<number | null>;
   /** kill -9; resolves when it is gone. */
   kill(): Promise<void>;
   /** Resolves when it has stopped itself (SIGSTOP) at its stop point. */
@@ -41,10 +41,19 @@ export interface FileServerCase {
 /** Longest that a takeover may take here: the node lease, its margin, and a slow machine. */
 const TAKEOVER_TRIES = 100;
 
+/** Longest wait for one answer of a server that runs, in milliseconds. */
+const ANSWER_MS = 1_500;
+
+/**
+ * Longest wait for what a stopped owner says once it goes on, in milliseconds: longer than any takeover. A shorter one is
+ * over before the owner goes on, and a late answer, which is the fault looked for, is heard by nobody.
+ */
+const LATE_ANSWER_MS = 90_000;
+
 /** Asks until the server answers: what it is for, while a lease runs out elsewhere. */
 async function untilAdded(server: RunningServer, request: number): Promise<number> {
   for (let i = 0; i < TAKEOVER_TRIES; i++) {
-    const value = await server.add(request);
+    const value = await server.add(request, ANSWER_MS);
     if (value !== null) return value;
   }
   throw new assert.AssertionError({
@@ -58,7 +67,7 @@ async function diesAt(subject: FileServerUnderTest, point: StopPoint): Promise<v
   await steady.kill();
   const first = await subject.start("a", 2, point);
   const second = await subject.start("b", 1, null);
-  const lost = first.add(2);
+  const lost = first.add(2, LATE_ANSWER_MS);
   await first.stopped();
   await first.kill();
   assert.equal(await lost, null, "the server answered beyond the point at which it stopped");
@@ -78,7 +87,7 @@ async function overtakenAt(
   await steady.kill();
   const stopped = await subject.start("a", 2, point);
   const heir = await subject.start("b", 1, null);
-  const late = stopped.add(2);
+  const late = stopped.add(2, LATE_ANSWER_MS);
   await stopped.stopped();
   assert.equal(await untilAdded(heir, 2), 2);
   assert.equal(await untilAdded(heir, 3), 3);
@@ -103,7 +112,7 @@ export const fileServerConformance: readonly FileServerCase[] = [
       const owner = await subject.start("a", 1, null);
       const other = await subject.start("b", 1, null);
       assert.equal(await untilAdded(owner, 1), 1);
-      assert.equal(await other.add(2), null, "the other server answered though the owner lives");
+      assert.equal(await other.add(2, ANSWER_MS), null, "the other server answered though the owner lives");
       assert.equal(await untilAdded(owner, 2), 2);
     },
   },
@@ -148,7 +157,7 @@ export const fileServerConformance: readonly FileServerCase[] = [
       const { stopped: paused, heir, late } = await overtakenAt(subject, "announced");
       paused.resume();
       assert.equal(await late, null, "the paused owner answered");
-      assert.equal(await paused.add(4), null, "the paused owner serves on");
+      assert.equal(await paused.add(4, ANSWER_MS), null, "the paused owner serves on");
       assert.equal(await subject.stored(), 3, "the paused owner's write landed after the takeover");
       assert.equal(await untilAdded(heir, 4), 4);
     },

@@ -116,11 +116,11 @@ class Instance implements RunningServer {
     this.#url = `http://127.0.0.1:${port}/add?client=${client}&name=hits&by=1&request=`;
   }
 
-  async add(request: number): Promise<number | null> {
+  async add(request: number, waitMs: number): Promise<number | null> {
     try {
       const response = await fetch(this.#url + request, {
         method: "POST",
-        signal: AbortSignal.timeout(1_500),
+        signal: AbortSignal.timeout(waitMs),
       });
       if (response.ok) return ((await response.json()) as { value: number }).value;
     } catch {
