@@ -105,12 +105,15 @@ class RocksEngine implements KvEngine {
     // An empty synced batch would reach neither the log nor the disk; the store's own key makes it a real one.
     if (syncNumber > 0) batch.put(SYNC_KEY, encoded(syncNumber));
     batch.write({ sync: syncNumber > 0 }, (error) => {
-      if (!error && this.#room.wrote(bytes)) this.#makeRoom();
+      if (!error) this.#keepRoom(bytes);
       done(error ?? null);
     });
   }
 
-  #makeRoom(): void {
+  #keepRoom(bytes: number): void {
+    const due = this.#room.wrote(bytes);
+    if (due === "look") void this.#room.look();
+    if (due !== "make") return;
     this.#making = this.#room.make().then(() => {
       this.#making = null;
     });

@@ -3,9 +3,10 @@ import { join } from "node:path";
 
 /** After how many written bytes the folder is looked at for a new log file. A fraction of a write buffer. */
 const LOOK_EVERY_BYTES = 256 * 1024;
-/** How far the zeros reach beyond what the log holds: several looks, and a batch of the usual size on top. */
-const AHEAD_BYTES = 1024 * 1024;
-const ZEROS = Buffer.alloc(AHEAD_BYTES);
+/** With fewer zeros left than this the log is made longer: several looks, and a batch of the usual size on top. */
+const LOW_BYTES = 1024 * 1024;
+/** How many zeros are put at once: every time holds up the writes, and makes the next sync write them, too. */
+const ZEROS = Buffer.alloc(1024 * 1024);
 const LOG_FILE = /^(\d+)\.log$/;
 
 /**
@@ -22,10 +23,13 @@ const LOG_FILE = /^(\d+)\.log$/;
 export class WalRoom {
   readonly #folder: string;
   readonly #bytes: number;
-  #sinceLook = Number.POSITIVE_INFINITY;
+  #sinceLook = 0;
+  #due = true;
   #log = "";
   /** About how much the log holds: what was handed over since it was seen first. */
   #held = 0;
+  /** How long the log is. */
+  #long = 0;
 
   /** `bytes`: how long a log is made at most; about what it holds before RocksDB begins the next one. */
   constructor(folder: string, bytes: number) {
@@ -33,34 +37,57 @@ export class WalRoom {
     this.#bytes = bytes;
   }
 
-  /** A batch of about `bytes` was handed over. Answers whether `make` is due before the next one. */
-  wrote(bytes: number): boolean {
+  /** A batch of about `bytes` was handed over. Answers what is due: `make` before the next one, or `look` beside it. */
+  wrote(bytes: number): "make" | "look" | null {
+    this.#held += bytes;
     this.#sinceLook += bytes;
-    return this.#sinceLook >= LOOK_EVERY_BYTES;
+    if (this.#due) return "make";
+    if (this.#sinceLook < LOOK_EVERY_BYTES) return null;
+    this.#sinceLook = 0;
+    return "look";
   }
 
-  /** Puts zeros behind the newest log. Never rejects: where it cannot be done (no room, a limit), writes only take longer. */
+  /** Whether there is a newer log, or too little is left of this one; writes wait for zeros alone. Never rejects. */
+  async look(): Promise<void> {
+    try {
+      const log = newest(await readdir(this.#folder));
+      this.#due ||= log !== null && (log !== this.#log || this.#isLow());
+    } catch {
+      // The next look, or the write that comes next, meets the same folder.
+    }
+  }
+
+  #isLow(): boolean {
+    return this.#long < this.#bytes && this.#long - this.#held < LOW_BYTES;
+  }
+
+  /**
+   * Puts zeros behind the newest log, while no write is under way. Never rejects: where it cannot be done (no room, a
+   * limit), writes only take longer.
+   */
   async make(): Promise<void> {
-    const handed = this.#sinceLook;
+    this.#due = false;
     this.#sinceLook = 0;
     try {
       const log = newest(await readdir(this.#folder));
       if (log === null) return;
-      this.#held = log === this.#log ? this.#held + handed : 0;
+      if (log !== this.#log) this.#held = 0;
       this.#log = log;
-      await lengthen(join(this.#folder, log), Math.min(this.#held + AHEAD_BYTES, this.#bytes));
+      this.#long = await lengthen(join(this.#folder, log), this.#bytes);
     } catch {
       // The write that comes next meets the same disk and says what is wrong with it.
     }
   }
 }
 
-/** Zeros from the end of the file to `bytes`, as far as one write takes them. */
-async function lengthen(path: string, bytes: number): Promise<void> {
+/** Zeros from the end of the file towards `bytes`, as far as one write takes them. Answers how long the file is then. */
+async function lengthen(path: string, bytes: number): Promise<number> {
   const file = await open(path, "r+");
   try {
     const { size } = await file.stat();
-    if (size < bytes) await file.write(ZEROS, 0, Math.min(bytes - size, ZEROS.length), size);
+    if (size >= bytes) return size;
+    const { bytesWritten } = await file.write(ZEROS, 0, Math.min(bytes - size, ZEROS.length), size);
+    return size + bytesWritten;
   } finally {
     await file.close();
   }

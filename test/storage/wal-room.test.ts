@@ -59,16 +59,14 @@ describe("room in the write-ahead log", () => {
     const data = Buffer.alloc(300 * 1024, 5);
     writeFileSync(log, "abc");
     const room = new WalRoom(path, 4 * MB);
-    room.wrote(3);
-    await room.make();
-    assert.equal(statSync(log).size, MB);
+    await keep(room, 3);
+    assert.equal(statSync(log).size, MB + 3);
     const handle = openSync(log, "r+");
     let at = 3;
     for (let i = 0; i < 16; i++) {
       assert(statSync(log).size >= Math.min(at + data.length, 4 * MB), `look ${i}: the log is full`);
       at += writeSync(handle, data, 0, data.length, at);
-      assert.equal(room.wrote(data.length), true);
-      await room.make();
+      await keep(room, data.length);
     }
     closeSync(handle);
     const now = readFileSync(log);
@@ -96,17 +94,53 @@ describe("room in the write-ahead log", () => {
     const room = new WalRoom(path, 2 * MB);
     await room.make();
     writeFileSync(log, Buffer.alloc(3 * MB, 1));
-    room.wrote(3 * MB);
+    await keep(room, 3 * MB);
     await room.make();
     assert(readFileSync(log).equals(Buffer.alloc(3 * MB, 1)));
   });
 
-  it("is due at the start and after each quarter of a megabyte", async () => {
-    const room = new WalRoom(folder(), MB);
-    assert.equal(room.wrote(1), true);
+  it("is due at the start, and looked for after each quarter of a megabyte", async () => {
+    const path = folder();
+    writeFileSync(join(path, "000001.log"), "");
+    const room = new WalRoom(path, 2 * MB);
+    assert.equal(room.wrote(1), "make");
     await room.make();
-    assert.equal(room.wrote(256 * 1024 - 1), false);
-    assert.equal(room.wrote(1), true);
+    assert.equal(room.wrote(256 * 1024 - 1), null);
+    assert.equal(room.wrote(1), "look");
+    assert.equal(room.wrote(256 * 1024 - 1), null, "counted from the look");
+  });
+
+  it("is due for a newer log, and for one with less than a megabyte left", async () => {
+    const path = folder();
+    writeFileSync(join(path, "000001.log"), "");
+    const room = new WalRoom(path, 2 * MB);
+    await room.make();
+    await room.look();
+    assert.equal(room.wrote(0), null, "a megabyte is left");
+    room.wrote(1);
+    await room.look();
+    assert.equal(room.wrote(0), "make");
+    await room.make();
+    assert.equal(statSync(join(path, "000001.log")).size, 2 * MB);
+    room.wrote(2 * MB);
+    await room.look();
+    assert.equal(room.wrote(0), null, "as long as it is to be made");
+    writeFileSync(join(path, "000002.log"), "");
+    await room.look();
+    assert.equal(room.wrote(0), "make");
+  });
+
+  it("is not asked for again and again where it cannot be made", async () => {
+    const path = folder();
+    writeFileSync(join(path, "000001.log"), "");
+    const room = new WalRoom(path, 2 * MB);
+    await room.make();
+    rmSync(path, { recursive: true });
+    room.wrote(MB);
+    await room.look();
+    assert.equal(room.wrote(0), null);
+    await room.make();
+    assert.equal(room.wrote(0), null);
   });
 
   it("does without where the folder cannot be read", async () => {
@@ -160,6 +194,12 @@ describe("room in the write-ahead log", () => {
     await again.close();
   });
 });
+
+/** What the store does after a batch of so many bytes. */
+async function keep(room: WalRoom, bytes: number): Promise<void> {
+  if (room.wrote(bytes) === "look") await room.look();
+  if (room.wrote(0) === "make") await room.make();
+}
 
 function key(i: number): Buffer {
   return Buffer.from(`k${String(i).padStart(6, "0")}`);
