@@ -211,6 +211,24 @@ Next: nothing needs doing; to move it: holdfast leader move
     );
   });
 
+  it("whose disk is full: what is refused, and the way out", async () => {
+    const problems = ["the disk is nearly full"];
+    const text = await group().explain("leader", "", { problems });
+    assert.match(
+      text,
+      /n1 leads in term 4.* It is not well: the disk is nearly full\. Opens and locks are refused/,
+    );
+    assert.match(
+      text,
+      /Next: free space on its disk; meanwhile holdfast leader move --to NODE, to one with room$/,
+    );
+    // A follower's own disk says nothing about the leader's.
+    assert.match(
+      await group().explain("leader", "", { self: 2, problems }),
+      /needed\.\nNext: nothing needs doing/,
+    );
+  });
+
   it("elected and not ready yet", async () => {
     const text = await group().explain("leader", "", {
       ready: false,

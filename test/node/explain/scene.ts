@@ -25,6 +25,7 @@ export class Scene extends World {
         leaderId: 1,
         term: 4,
         ready: true,
+        problems: [],
         voters: [1, 2, 3],
         learners: [],
         cause: "none since this process started",

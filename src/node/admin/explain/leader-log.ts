@@ -23,13 +23,14 @@ export class LeaderLog {
 
   view(): LeadershipView {
     const { replica } = this;
-    const { raft, lastElectionCause } = replica.status();
+    const { raft, lastElectionCause, errors } = replica.status();
     const { leaderId, ready } = replica.leader();
     return {
       self: raft.id,
       leaderId,
       term: raft.term,
       ready: leaderId !== raft.id || ready,
+      problems: errors,
       voters: raft.config.voters,
       learners: raft.config.learners,
       cause: lastElectionCause,

@@ -1,6 +1,7 @@
+import { DISK_LOW } from "../../../replica/problems.js";
 import type { v1 } from "../../../wire/index.js";
 import { reply, step } from "./text.js";
-import type { ExplainWorld } from "./world.js";
+import type { ExplainWorld, LeadershipView } from "./world.js";
 
 /** Who leads the consensus group, since when, and what brought it there; or why nobody does. */
 export function explainLeader(world: ExplainWorld): v1.IExplainReply {
@@ -19,15 +20,24 @@ export function explainLeader(world: ExplainWorld): v1.IExplainReply {
   // Not how many may fail: some may have failed already, which this node need not know.
   const needed = `${majority} of its ${at.voters.length} voters are needed`;
   const how = at.leaderId === at.self ? ` Its election: ${at.cause}.` : "";
-  const unready =
-    at.leaderId === at.self && !at.ready
-      ? " It has not committed an entry of its term yet, so it does not answer reads."
-      : "";
+  const unready = at.leaderId === at.self && !at.ready;
+  const reads = unready ? " It has not committed an entry of its term yet, so it does not answer reads." : "";
+  const ill = problemsOf(at);
   return reply(
     steps,
-    `${name(at.leaderId)} leads in term ${at.term}, as ${name(at.self)} sees it; ${needed}.${how}${unready}`,
-    unready === ""
-      ? "nothing needs doing; to move it: holdfast leader move"
-      : "holdfast status shows which voters do not answer",
+    `${name(at.leaderId)} leads in term ${at.term}, as ${name(at.self)} sees it; ${needed}.${how}${reads}${ill.text}`,
+    unready ? "holdfast status shows which voters do not answer" : ill.next,
   );
+}
+
+/** What the leader lacks for leading well. Only the leader itself knows. */
+function problemsOf({ self, leaderId, problems }: LeadershipView): { text: string; next: string } {
+  if (leaderId !== self || problems.length === 0)
+    return { text: "", next: "nothing needs doing; to move it: holdfast leader move" };
+  const text = ` It is not well: ${problems.join("; ")}.`;
+  if (!problems.includes(DISK_LOW)) return { text, next: "holdfast leader move hands over to another voter" };
+  return {
+    text: `${text} Opens and locks are refused everywhere while the leader's disk is full.`,
+    next: "free space on its disk; meanwhile holdfast leader move --to NODE, to one with room",
+  };
 }

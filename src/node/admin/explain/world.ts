@@ -20,6 +20,8 @@ export interface LeadershipView {
   readonly term: number;
   /** At the leader: it has committed an entry of its own term. True elsewhere. */
   readonly ready: boolean;
+  /** What keeps this member from working as it should, as `status` shows it; empty when nothing does. */
+  readonly problems: readonly string[];
   readonly voters: readonly number[];
   readonly learners: readonly number[];
   /** Why this member last took part in an election. */
