@@ -185,6 +185,7 @@ export class Channel implements FileChannel {
       request: context?.request ?? null,
       channelSequence: (context?.channelSequence ?? 0) & 0xffff,
       replay: context?.replay ?? false,
+      mayBeOnRecord: context?.replay ?? false,
       deadlineMs: deadline === 0 ? undefined : this.core.options.runtime.clock.monotonicMs() + deadline,
       parkedId: 0,
       wasApart: false,

@@ -1,6 +1,7 @@
 import { ErrorCode, HoldfastError } from "../../wire/errors.js";
 import { toBigInt, type v1 } from "../../wire/index.js";
 import type { NodeCore } from "../core.js";
+import { executeOnce } from "./execute-once.js";
 import { filenodeMutants } from "../mutants.js";
 import { idKey } from "../ids.js";
 import type { SequenceTicket } from "../channel-sequence.js";
@@ -16,6 +17,8 @@ export interface Call {
   readonly channelSequence: number;
   /** It may meet what an earlier run of it did: said by the client, or found out when the outcome was on record. */
   replay: boolean;
+  /** A command of it has gone to the log before, in this run or one that its client knows of. */
+  mayBeOnRecord: boolean;
   /** On the monotonic clock; undefined: none. */
   readonly deadlineMs: number | undefined;
   /** Of the parked command that this call waits for; zero: it does not wait. */
@@ -96,7 +99,7 @@ export function refuseWhileEnding(session: OwnedSession): void {
  */
 export async function settle(core: NodeCore, call: Call, command: v1.ICommand): Promise<v1.ICommandResult> {
   for (;;) {
-    const result = await core.execute(command, call.deadlineMs);
+    const result = await executeOnce(core, call, command);
     const pendingId = parkedId(result);
     if (pendingId === 0) return result;
     call.parkedId = pendingId;
