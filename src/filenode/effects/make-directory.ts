@@ -19,7 +19,9 @@ export async function makeDirectory(vfs: Vfs, effect: Effect): Promise<EffectOut
   await ensureEffectsFolder(vfs);
   const noted = await readNote(vfs, note);
   const standing = await vfs.stat(effect.path);
-  if (noted !== "" && (standing?.fileId === noted || (await vfs.stat(own)) === null)) return done(noted);
+  // The name may stand there unsynced: its maker died before that, and what is on record must outlive the power.
+  if (noted !== "" && standing?.fileId === noted) return named(vfs, effect, noted);
+  if (noted !== "" && (await vfs.stat(own)) === null) return done(noted);
   if (standing !== null) {
     await unless(ErrorCode.OBJECT_NAME_NOT_FOUND, vfs.removeDirectory(own));
     throw new HoldfastError(ErrorCode.OBJECT_NAME_COLLISION, `${effect.path}: something stands there`);
@@ -31,6 +33,11 @@ export async function makeDirectory(vfs: Vfs, effect: Effect): Promise<EffectOut
   crashPoint("mkdir.marked");
   await vfs.rename(own, effect.path);
   crashPoint("mkdir.renamed");
+  return named(vfs, effect, fileId);
+}
+
+/** The folder has its name; it is to keep it. */
+async function named(vfs: Vfs, effect: Effect, fileId: string): Promise<EffectOutcome> {
   await vfs.syncDirectory(parentOf(effect.path));
   await vfs.syncDirectory(EFFECTS_FOLDER);
   crashPoint("mkdir.synced");
