@@ -9,7 +9,6 @@ import { PosixVfs } from "../../../src/filenode/vfs/posix-vfs.js";
 import { MemoryShare } from "../../../src/testing/memory-share.js";
 import { MemoryVfs } from "../../../src/testing/memory-vfs.js";
 import { Prng } from "../../../src/testing/sim/prng.js";
-import type { ErrorCode } from "../../../src/wire/errors.js";
 import type { v1 } from "../../../src/wire/index.js";
 import { build, checkOnce, type Operation, operations, takeOver } from "./operations.js";
 

@@ -208,7 +208,8 @@ export async function build(vfs: Vfs, tree: Tree): Promise<void> {
   }
 }
 
-async function read(vfs: Vfs, path = "", into: Tree = {}): Promise<Tree> {
+/** What stands in a share, without the folder for temporary names, or in one folder of it. */
+export async function readTree(vfs: Vfs, path = "", into: Tree = {}): Promise<Tree> {
   const { names } = await vfs.list(path, "", 1000);
   for (const name of names) {
     const child = path === "" ? name : `${path}/${name}`;
@@ -216,7 +217,7 @@ async function read(vfs: Vfs, path = "", into: Tree = {}): Promise<Tree> {
     assert.ok(stat);
     if (stat.directory) {
       into[child] = null;
-      await read(vfs, child, into);
+      await readTree(vfs, child, into);
     } else {
       const file = await vfs.open(child, { write: false });
       into[child] = new TextDecoder().decode(await file.read(0, 4096));
@@ -239,11 +240,6 @@ export async function takeOver(vfs: Vfs, record: v1.IEffectRecord): Promise<Erro
   return error;
 }
 
-async function clean(vfs: Vfs, record: v1.IEffectRecord): Promise<null> {
-  await cleanEffect(vfs, record.id ?? 0, record);
-  return null;
-}
-
 /** Asserts that the operation was done exactly once, or taken back where it may be, and that nothing of it is left over. */
 export async function checkOnce(
   vfs: Vfs,
@@ -252,11 +248,11 @@ export async function checkOnce(
   where: string,
 ): Promise<void> {
   if (error === null) {
-    assert.deepEqual(await read(vfs), operation.after, where);
+    assert.deepEqual(await readTree(vfs), operation.after, where);
     for (const path of operation.readOnly ?? []) assert.equal((await vfs.stat(path))?.readOnly, true, where);
   } else {
     assert.equal(error, operation.takenBack, `${where}: unexpected error`);
-    assert.deepEqual(await read(vfs), operation.before, where);
+    assert.deepEqual(await readTree(vfs), operation.before, where);
   }
   assert.deepEqual((await vfs.list(".holdfast", "", 100).catch(() => ({ names: [] }))).names, [], where);
 }
