@@ -88,7 +88,9 @@ function beginForeign(tx: Tx, command: v1.IBeginEffect): v1.ICommandResult {
   if (problem !== null) return problem;
   const request = command.request;
   for (const effect of request?.sequence ? tx.store.effects.ofKey(key.row.key) : []) {
-    if (effect.r.request?.slot === request?.slot && effect.r.request?.sequence === request?.sequence)
+    const begun = effect.r.request;
+    // Slot zero is left out of what is stored, as the wire leaves it out.
+    if ((begun?.slot ?? 0) === (request?.slot ?? 0) && begun?.sequence === request?.sequence)
       return { effect: { status: v1.EffectResult.Status.PERFORM, effect: { ...effect.r } }, repeated: true };
   }
   if (tx.store.effects.ofKey(key.row.key).length >= limits.slotsPerSession)
