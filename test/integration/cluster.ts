@@ -4,6 +4,7 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { askAny, askEach } from "../../src/cli/admin-client.js";
 import { localConfig, type LocalNode } from "../../src/cli/local-cluster.js";
 import { until } from "../until.js";
 
@@ -19,6 +20,11 @@ export interface Ended {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+/** Longest wait of a command for an answer: a mere bound, far beyond what a machine that is short of everything takes. */
+const PATIENCE = ["--timeout", "100s"];
+const STATE_WITHIN_MS = 60_000;
+const UNDISTURBED_TRIES_MAX = 5;
 
 /** Ports for each lane of tests that run side by side, from the first on. */
 const LANE_PORTS = 5_000;
@@ -180,7 +186,7 @@ export class TestCluster {
 
   async untilReady(
     names: readonly string[] = this.nodes.map((node) => node.name),
-    withinMs = 30_000,
+    withinMs = 90_000,
   ): Promise<void> {
     await Promise.all(
       names.map((name) =>
@@ -189,7 +195,10 @@ export class TestCluster {
           if (early !== null && early !== undefined) {
             throw new Error(`${name} ended with ${early}: ${(await this.running.get(name)?.ended)?.stderr}`);
           }
-          return (await fetch(`http://${this.node(name).http}/readyz`)).ok;
+          const answer = await fetch(`http://${this.node(name).http}/readyz?verbose`);
+          // At the deadline this is what the failure tells.
+          if (!answer.ok) throw new Error(await answer.text());
+          return true;
         }),
       ),
     );
@@ -197,7 +206,39 @@ export class TestCluster {
 
   /** Runs a CLI command against this cluster. */
   cli(...args: string[]): Promise<Ended> {
-    return run(["--endpoints", this.endpoints, ...args]);
+    return run(["--endpoints", this.endpoints, ...PATIENCE, ...args]);
+  }
+
+  /**
+   * Who is who: the term, and which incarnation of each node is up. A machine that stalls for longer than a lease or an
+   * election changes it, and no test has asked for that.
+   */
+  private async standing(): Promise<string> {
+    const addresses = this.nodes.filter(({ name }) => this.isRunning(name)).map(({ grpc }) => grpc);
+    return until("the nodes say how things stand", STATE_WITHIN_MS, async () => {
+      const { nodes } = await askAny(addresses, "ListNodes", {}, 5_000);
+      const answers = await askEach(addresses, "GetStatus", {}, 5_000);
+      const terms = answers.map((answer) => ("value" in answer ? Number(answer.value.term) : 0));
+      const up = (nodes ?? []).map(({ name, incarnation, status }) => [name, incarnation, status]);
+      return JSON.stringify([Math.max(...terms), up]);
+    });
+  }
+
+  /**
+   * Runs what holds as long as the cluster stands still but for what `attempt` itself does to it. Where it fails, and
+   * leaders or leases have changed meanwhile, it has shown nothing and is made again, a few times; where it fails and
+   * nothing has changed, it has failed.
+   */
+  async undisturbed<T>(attempt: () => Promise<T>): Promise<T> {
+    for (let tries = 1; ; tries++) {
+      const before = await this.standing();
+      try {
+        return await attempt();
+      } catch (error) {
+        if (tries === UNDISTURBED_TRIES_MAX || (await this.standing()) === before) throw error;
+        console.log(`      (made again, leaders or leases have changed: ${String(error).split("\n")[0]})`);
+      }
+    }
   }
 
   /** The items of a list command. */
@@ -209,7 +250,7 @@ export class TestCluster {
 
   /** Name of the node that leads, as the nodes that run see it. */
   leader(): Promise<string> {
-    return until("there is a leader", 10_000, async () => {
+    return until("there is a leader", STATE_WITHIN_MS, async () => {
       const rows = await this.items<{ node: string; role: string }>("status");
       return rows.find((row) => row.role === "leader")?.node;
     });

@@ -9,7 +9,7 @@ import { TestCluster, until } from "./cluster.js";
 /** Appends to the log of every node, as fast as sixteen callers of one client can, until it is over. */
 async function fillLog(cluster: TestCluster, over: () => boolean): Promise<void> {
   const nodes = cluster.nodes.map((node) => node.grpc);
-  const session = await connect({ nodes, deadlineMs: 20_000 });
+  const session = await connect({ nodes, deadlineMs: 60_000 });
   const handle = await session.open("demo:/locked", { disposition: "open-if" });
   const callers = Array.from({ length: 16 }, async (_, offset) => {
     while (!over()) {
@@ -22,7 +22,7 @@ async function fillLog(cluster: TestCluster, over: () => boolean): Promise<void>
 }
 
 describe("a disk that fails under a running node", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let cluster: TestCluster;
   const disks: TestDisk[] = [];
   const mounts: string[] = [];
@@ -68,7 +68,7 @@ describe("a disk that fails under a running node", function () {
     // What lies on the disk already can be written again: the failure comes where the log needs new blocks.
     let over = false;
     const work = fillLog(cluster, () => over);
-    const ended = until("the node has ended", 60_000, () => !cluster.isRunning("n1"));
+    const ended = until("the node has ended", 120_000, () => !cluster.isRunning("n1"));
     await Promise.race([work, ended]).finally(() => {
       over = true;
     });
@@ -93,17 +93,20 @@ describe("a disk that fails under a running node", function () {
     await (disks[at] as TestDisk).freeze();
     const file = join(cluster.folder, "file");
     writeFileSync(file, "x");
-    await until("another leads and work goes on", 30_000, async () => {
+    await until("another leads and work goes on", 90_000, async () => {
       const { code } = await cluster.cli("files", "put", file, "demo:/file");
       return code === 0 && (await cluster.leader()) !== old;
     });
     assert.ok(cluster.isRunning(old), "a disk that hangs says nothing; ending would help nobody");
     await (disks[at] as TestDisk).thaw();
     await cluster.untilReady();
-    const rows = await cluster.items<{ node: string; errors: string[] }>("status");
-    assert.deepEqual(
-      rows.flatMap((row) => row.errors),
-      [],
-    );
+    await until("the status is without errors", 60_000, async () => {
+      const rows = await cluster.items<{ node: string; errors: string[] }>("status");
+      assert.deepEqual(
+        rows.flatMap((row) => row.errors),
+        [],
+      );
+      return true;
+    });
   });
 });

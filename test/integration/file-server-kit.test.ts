@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,9 +9,9 @@ import {
   type StopPoint,
 } from "../../src/testing/index.js";
 import { freePorts, TestCluster, until } from "./cluster.js";
+import { Supervised } from "./supervised.js";
 
 const compiled = fileURLToPath(new URL("../../examples/kv-file-server.js", import.meta.url));
-const projectRoot = fileURLToPath(new URL("../../..", import.meta.url));
 const original = readFileSync(compiled, "utf8");
 
 /** An edit of the compiled example; the text must be there, or the test would test nothing. */
@@ -21,7 +20,8 @@ function edited(source: string, from: string, to: string): string {
   return source.replace(from, to);
 }
 
-const STOP = 'process.kill(process.pid, "SIGSTOP");';
+/** What it does once it goes on is what the kit looks at: it does not end before, because it was declared down. */
+const STOP = 'process.exit = () => undefined; process.kill(process.pid, "SIGSTOP");';
 /** Just before the first look at the lease, and just after the effect. */
 const STOPS: Record<StopPoint, readonly [string, string]> = {
   announced: ["mustHoldLease();\n    const file =", `${STOP}\n    mustHoldLease();\n    const file =`],
@@ -65,7 +65,7 @@ class Subject implements FileServerUnderTest {
   readonly #source: string;
   readonly #folder: string;
   readonly #tag: string;
-  readonly #children: ChildProcess[] = [];
+  readonly #servers: Supervised[] = [];
   readonly #files: string[] = [];
   #starts = 0;
 
@@ -83,36 +83,30 @@ class Subject implements FileServerUnderTest {
     writeFileSync(file, source);
     this.#files.push(file);
     const [port] = (await freePorts(1)) as [number];
-    const args = [
-      file,
-      `${this.#tag}-${name}`,
-      String(incarnation),
-      String(port),
-      this.#folder,
-      this.#cluster.endpoints,
-    ];
-    const child = spawn(process.execPath, args, { cwd: projectRoot, stdio: ["ignore", "pipe", "inherit"] });
-    this.#children.push(child);
-    await new Promise((resolve) => child.stdout?.once("data", resolve));
-    return new Instance(child, port, this.#tag);
+    const me = `${this.#tag}-${name}`;
+    const where = [String(port), this.#folder, this.#cluster.endpoints];
+    const server = new Supervised(incarnation, (actual) => [file, me, String(actual), ...where]);
+    this.#servers.push(server);
+    await server.ready();
+    return new Instance(server, port, this.#tag);
   }
 
   stored(): Promise<number> {
     return Promise.resolve(Number(readFileSync(join(this.#folder, `${this.#tag}.hits`), "utf8")));
   }
 
-  close(): void {
-    for (const child of this.#children) child.kill("SIGKILL");
+  async close(): Promise<void> {
+    for (const server of this.#servers) await server.kill();
     for (const file of this.#files) rmSync(file, { force: true });
   }
 }
 
 class Instance implements RunningServer {
-  readonly #child: ChildProcess;
+  readonly #server: Supervised;
   readonly #url: string;
 
-  constructor(child: ChildProcess, port: number, client: string) {
-    this.#child = child;
+  constructor(server: Supervised, port: number, client: string) {
+    this.#server = server;
     this.#url = `http://127.0.0.1:${port}/add?client=${client}&name=hits&by=1&request=`;
   }
 
@@ -130,26 +124,24 @@ class Instance implements RunningServer {
     return null;
   }
 
-  async kill(): Promise<void> {
-    const gone = new Promise((resolve) => this.#child.once("exit", resolve));
-    this.#child.kill("SIGKILL");
-    await gone;
+  kill(): Promise<void> {
+    return this.#server.kill();
   }
 
   async stopped(): Promise<void> {
-    await until("the server stops itself", 20_000, () => {
-      const stat = readFileSync(`/proc/${this.#child.pid}/stat`, "utf8");
+    await until("the server stops itself", 60_000, () => {
+      const stat = readFileSync(`/proc/${this.#server.pid}/stat`, "utf8");
       return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T");
     });
   }
 
   resume(): void {
-    this.#child.kill("SIGCONT");
+    this.#server.resume();
   }
 }
 
 describe("the kit for file servers that are not ours", function () {
-  this.timeout(120_000);
+  this.timeout(300_000);
   let cluster: TestCluster;
   let number = 0;
   before(async () => {
@@ -164,7 +156,7 @@ describe("the kit for file servers that are not ours", function () {
     try {
       await found.run(subject);
     } finally {
-      subject.close();
+      await subject.close();
     }
   };
 

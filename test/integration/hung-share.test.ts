@@ -22,7 +22,7 @@ function threadsHeld(): number {
 }
 
 describe("a share that the kernel has frozen", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
 
   it("holds the write of an append, and its next owner finds it after the thaw", async function () {
     const folder = await mkdtemp(join(tmpdir(), "holdfast-hung-"));
@@ -47,12 +47,12 @@ describe("a share that the kernel has frozen", function () {
         const effect = { id, kind, path, fileId, length: data.length, dataDigest: digestOf(data) };
         await disk.freeze();
         const late = performEffect(old, effect, data);
-        await until("the write hangs in the kernel", 10_000, () => threadsHeld() >= 1);
+        await until("the write hangs in the kernel", 60_000, () => threadsHeld() >= 1);
         let settled = false;
         const resolved = resolveEffect(next, effect).finally(() => (settled = true));
         // An owner that does not wait comes to its end while the write still hangs; the thaw then shows what that does.
         await Promise.race([
-          until("the next owner waits for it", 10_000, () => threadsHeld() >= 2),
+          until("the next owner waits for it", 60_000, () => threadsHeld() >= 2),
           resolved.catch(() => undefined),
         ]);
         assert.equal(settled, false, "resolved while the share hung");

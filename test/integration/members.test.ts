@@ -11,7 +11,11 @@ import { GrpcTransport, peerServerOptions } from "../../src/transport/index.js";
 import { services } from "../../src/wire/services.js";
 import type { v1 } from "../../src/wire/index.js";
 import { keyMachine } from "../replica/key-machine.js";
-import { freePort, until } from "../transport/fixtures.js";
+import { freePort, until as untilWithin } from "../transport/fixtures.js";
+
+/** Of everything that is waited for here: a mere bound. */
+const WITHIN_MS = 60_000;
+const until = (what: string, holds: () => boolean) => untilWithin(what, holds, WITHIN_MS);
 
 interface Member {
   readonly replica: Replica;
@@ -123,7 +127,7 @@ class Members {
 
   async leader(): Promise<Member> {
     const found = () => [...this.running.values()].find(({ replica }) => replica.leader().ready);
-    await until("a leader", () => found() !== undefined, 10_000);
+    await until("a leader", () => found() !== undefined);
     return found() as Member;
   }
 
@@ -156,7 +160,7 @@ function keysAt(member: Member): number {
 }
 
 describe("members over RocksDB and gRPC", function () {
-  this.timeout(60_000);
+  this.timeout(240_000);
   let members: Members;
   afterEach(() => members.stop());
 
@@ -188,7 +192,7 @@ describe("members over RocksDB and gRPC", function () {
     await members.store(leader, 0, 3000, 200);
     await until("the leader's log is cut", () => leader.replica.status().raft.firstIndex > 2000);
     const again = await members.start(behind);
-    await until("the state is there", () => keysAt(again) === 3000, 15_000);
+    await until("the state is there", () => keysAt(again) === 3000);
     assert.deepEqual(again.replica.state.key("key 2999")?.state, Buffer.alloc(200, 2999 % 256));
     assert((again.replica.status().snapshotIndex ?? 0) > 2000, "it came by snapshot, not by log");
     await members.store(await members.leader(), 3000, 3100);

@@ -10,7 +10,7 @@ interface NodeYaml {
 }
 
 describe("membership of real processes", function () {
-  this.timeout(90_000);
+  this.timeout(300_000);
   let cluster: TestCluster;
 
   before(async () => {
@@ -61,10 +61,12 @@ describe("membership of real processes", function () {
       [["add", "n4", "--id", "4", "--grpc", "n4"], /INVALID_ARGUMENT: address "n4" is not host:port/],
       [["add", "n4", "--id", "4294967297", "--grpc", n4.grpc], /--id 4294967297 is no number of a member/],
     ] as const) {
-      const { code, stderr } = await cluster.cli("members", ...args);
-      assert.notEqual(code, 0, args.join(" "));
-      assert.match(stderr, words);
-      assert.match(stderr, /Next: /);
+      await cluster.undisturbed(async () => {
+        const { code, stderr } = await cluster.cli("members", ...args);
+        assert.notEqual(code, 0, args.join(" "));
+        assert.match(stderr, words);
+        assert.match(stderr, /Next: /);
+      });
     }
   });
 
@@ -88,30 +90,36 @@ describe("membership of real processes", function () {
     // Without a vote it serves files already: what a host is that shall only do that.
     await cluster.untilReady(["n4"]);
     assert.deepEqual(await voters(), ["n1", "n2"]);
-    const session = await connect({ nodes: [n4.grpc], deadlineMs: 20_000 });
-    assert.equal(session.owner, "n4");
+    const session = await connect({ nodes: [n4.grpc], deadlineMs: 60_000 });
     const handle = await session.open("demo:/by-a-learner", { disposition: "create" });
     await handle.write(0, new TextEncoder().encode("served"));
     assert.equal(new TextDecoder().decode(await handle.read(0, 16)), "served");
+    // A node that has stalled past its lease has lost what it served; the next session is its own again.
+    await until("a session is n4's own", 60_000, async () => {
+      const own = await connect({ nodes: [n4.grpc], deadlineMs: 60_000 });
+      const { owner } = own;
+      await own.close();
+      return owner === "n4";
+    });
     await session.close();
     const moved = await cluster.cli("leader", "move", "--to", "n4");
     assert.equal(moved.code, 5, moved.stderr);
     assert.match(moved.stderr, /n4 has no vote and cannot lead. Next: holdfast members promote n4/);
-    await until("n4 has caught up and is promoted", 30_000, async () => {
+    await until("n4 has caught up and is promoted", 90_000, async () => {
       return (await cluster.cli("members", "promote", "n4")).code === 0;
     });
-    await until("n4 votes", 10_000, async () => (await voters()).join() === "n1,n2,n4");
+    await until("n4 votes", 60_000, async () => (await voters()).join() === "n1,n2,n4");
     await cluster.untilReady(["n1", "n2", "n4"]);
   });
 
   it("any node shows what the leader sees, and nobody waits for the one that was removed", async () => {
     // One of the two follows.
     for (const name of ["n1", "n4"])
-      await until(`the members as ${name} shows them`, 30_000, async () => {
+      await until(`the members as ${name} shows them`, 60_000, async () => {
         const states = (await asked<{ state: string }>(name, "members")).map(({ state }) => state);
         return states.length === 3 && states.every((state) => state !== "") && states.includes("leader");
       });
-    await until("the status", 30_000, async () => {
+    await until("the status", 60_000, async () => {
       return (await asked<{ node: string }>("n1", "status")).map(({ node }) => node).join() === "n1,n2,n4";
     });
   });

@@ -119,6 +119,9 @@ export function commitsOf(node: Node): number[] {
   );
 }
 
+/** Those of tests that run beside others are their own: see `freePorts` of the integration tests. */
+const LANE_PORTS = 2_500;
+const lane = Number(process.env["HOLDFAST_TEST_LANE"] ?? 0);
 let portsTried = 0;
 
 /**
@@ -127,7 +130,7 @@ let portsTried = 0;
  */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = 20_000 + ((process.pid * 31 + portsTried++) % 10_000);
+    const port = 20_000 + lane * LANE_PORTS + ((process.pid * 31 + portsTried++) % LANE_PORTS);
     const probe = createServer();
     const free = await new Promise<boolean>((resolve) => {
       probe.once("error", () => resolve(false));
