@@ -136,6 +136,7 @@ async function add(client: string, request: string, name: string, by: number): P
   const file = `${client}.${name}`;
   const before = Number(await readFile(join(folder, file), "utf8").catch(() => "0"));
   const description = Buffer.from(JSON.stringify({ request, file, value: before + by }));
+  mustHoldLease();
   const fence = { ...me, epoch: record.epoch };
   const begun = await call("beginEffect", { fence, effect: { kind: "EFFECT_FOREIGN", key, description } });
   return perform(record, begun.effect!.effect);
@@ -146,6 +147,7 @@ await call("registerNode", {
 });
 clients.forEach(openBeats);
 setInterval(sendBeats, LEASE_MS / 5);
+while (performance.now() >= leaseUntil) await new Promise((resolve) => setTimeout(resolve, 20));
 let turn = Promise.resolve<unknown>(null);
 createServer((request, response) => {
   const query = new URL(request.url ?? "", "http://localhost").searchParams;

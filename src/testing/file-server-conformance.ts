@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 
 /**
  * Where a server under test ends or stops itself when it is told to: `announced`: its intent is in the log and the effect
- * is not done; `performed`: the effect is done, and neither answer nor outcome is in the log.
+ * is not done; `performed`: the effect is done, and neither answer nor outcome is in the log. In a request that it answers;
+ * not in what it resolves first, be it its own of an earlier try.
  */
 export type StopPoint = "announced" | "performed";
 
@@ -65,27 +66,34 @@ async function untilAdded(server: RunningServer, request: number): Promise<numbe
 }
 
 /**
- * Asks a server that is to stop itself in this request, and again while it only refuses. Resolves when it has stopped,
- * with what it will say once it goes on.
+ * Asks a server that is to stop itself in a request, and again while it only refuses. One that lost its lease on the way
+ * resolves what it has announced and then answers without a stop: the next request is tried. Resolves with the request in
+ * which it has stopped, whose answer is the counter's value too, and with what it will say once it goes on.
  */
 async function untilStopped(
   server: RunningServer,
-  request: number,
-): Promise<{ readonly late: Promise<number | null> }> {
-  let stopped = false;
-  const asked = async (): Promise<number | null> => {
+  from: number,
+): Promise<{ readonly request: number; readonly late: Promise<number | null> }> {
+  let over = false;
+  const asked = async (request: number): Promise<number | null> => {
     for (;;) {
       const value = await server.add(request, LATE_ANSWER_MS);
-      if (value !== null || stopped) return value;
+      if (value !== null || over) return value;
     }
   };
-  const late = asked();
-  const before = late.then((value) =>
-    stopped ? undefined : assert.fail(`request ${request} was answered (${value}) without a stop on the way`),
-  );
-  await Promise.race([server.stopped(), before]);
-  stopped = true;
-  return { late };
+  const stop = server.stopped().then(() => true);
+  // Whoever gives up before it has stopped waits for it no more.
+  stop.catch(() => undefined);
+  try {
+    for (let request = from; request < from + STALLS_MAX; request++) {
+      const late = asked(request);
+      if (await Promise.race([stop, late.then(() => false)])) return { request, late };
+      assert.equal(await late, request, "the value of a request that was resolved and then answered");
+    }
+    return assert.fail(`${STALLS_MAX} requests were answered without a stop on the way`);
+  } finally {
+    over = true;
+  }
 }
 
 async function diesAt(subject: FileServerUnderTest, point: StopPoint): Promise<void> {
@@ -93,30 +101,33 @@ async function diesAt(subject: FileServerUnderTest, point: StopPoint): Promise<v
   assert.equal(await untilAdded(steady, 1), 1);
   await steady.kill();
   const first = await subject.start("a", 2, point);
-  const { late } = await untilStopped(first, 2);
+  const { request, late } = await untilStopped(first, 2);
   const second = await subject.start("b", 1, null);
   await first.kill();
   assert.equal(await late, null, "the server answered beyond the point at which it stopped");
-  assert.equal(await untilAdded(second, 2), 2, "the repeat of the lost request");
-  assert.equal(await subject.stored(), 2, "on the storage after the repeat");
-  assert.equal(await untilAdded(second, 3), 3, "the next request");
-  assert.equal(await subject.stored(), 3, "on the storage after the next request");
+  assert.equal(await untilAdded(second, request), request, "the repeat of the lost request");
+  assert.equal(await subject.stored(), request, "on the storage after the repeat");
+  assert.equal(await untilAdded(second, request + 1), request + 1, "the next request");
+  assert.equal(await subject.stored(), request + 1, "on the storage after the next request");
 }
 
-/** An owner that has stopped itself in request 2, and its heir, which has done 2 and 3 meanwhile. `late`: its own answer to 2. */
+/**
+ * An owner that has stopped itself in a request, and its heir, which has done that and the next meanwhile. `late`: its own
+ * answer; `done`: the latest request.
+ */
 async function overtakenAt(
   subject: FileServerUnderTest,
   point: StopPoint,
-): Promise<{ stopped: RunningServer; heir: RunningServer; late: Promise<number | null> }> {
+): Promise<{ stopped: RunningServer; heir: RunningServer; done: number; late: Promise<number | null> }> {
   const steady = await subject.start("a", 1, null);
   assert.equal(await untilAdded(steady, 1), 1);
   await steady.kill();
   const stopped = await subject.start("a", 2, point);
-  const { late } = await untilStopped(stopped, 2);
+  const { request, late } = await untilStopped(stopped, 2);
   const heir = await subject.start("b", 1, null);
-  assert.equal(await untilAdded(heir, 2), 2);
-  assert.equal(await untilAdded(heir, 3), 3);
-  return { stopped, heir, late };
+  const done = request + 1;
+  for (const each of [request, done]) assert.equal(await untilAdded(heir, each), each);
+  return { stopped, heir, done, late };
 }
 
 /** The known ways to get a file server wrong, as cases (docs/file-servers.md). */
@@ -170,27 +181,27 @@ export const fileServerConformance: readonly FileServerCase[] = [
   {
     name: "an owner whose epoch is over stores nothing, and does not answer",
     async run(subject) {
-      const { stopped: stale, heir, late } = await overtakenAt(subject, "performed");
+      const { stopped: stale, heir, done, late } = await overtakenAt(subject, "performed");
       stale.resume();
       assert.equal(await late, null, "the owner of an earlier epoch answered");
       assert.equal(
-        await untilAdded(heir, 3),
-        3,
+        await untilAdded(heir, done),
+        done,
         "the repeat: the stored answer is that of the present epoch",
       );
-      assert.equal(await untilAdded(heir, 4), 4);
-      assert.equal(await subject.stored(), 4);
+      assert.equal(await untilAdded(heir, done + 1), done + 1);
+      assert.equal(await subject.stored(), done + 1);
     },
   },
   {
     name: "an owner that was paused beyond its lease does not write, and does not answer, after the takeover",
     async run(subject) {
-      const { stopped: paused, heir, late } = await overtakenAt(subject, "announced");
+      const { stopped: paused, heir, done, late } = await overtakenAt(subject, "announced");
       paused.resume();
       assert.equal(await late, null, "the paused owner answered");
-      assert.equal(await paused.add(4, ANSWER_MS), null, "the paused owner serves on");
-      assert.equal(await subject.stored(), 3, "the paused owner's write landed after the takeover");
-      assert.equal(await untilAdded(heir, 4), 4);
+      assert.equal(await paused.add(done + 1, ANSWER_MS), null, "the paused owner serves on");
+      assert.equal(await subject.stored(), done, "the paused owner's write landed after the takeover");
+      assert.equal(await untilAdded(heir, done + 1), done + 1);
     },
   },
 ];

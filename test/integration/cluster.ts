@@ -219,7 +219,8 @@ export class TestCluster {
       const { nodes } = await askAny(addresses, "ListNodes", {}, 5_000);
       const answers = await askEach(addresses, "GetStatus", {}, 5_000);
       const terms = answers.map((answer) => ("value" in answer ? Number(answer.value.term) : 0));
-      const up = (nodes ?? []).map(({ name, incarnation, status }) => [name, incarnation, status]);
+      const own = (nodes ?? []).filter(({ foreign }) => foreign !== true);
+      const up = own.map(({ name, incarnation, status }) => [name, incarnation, status]);
       return JSON.stringify([Math.max(...terms), up]);
     });
   }
