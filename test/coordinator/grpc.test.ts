@@ -110,7 +110,7 @@ describe("coordinator over gRPC", () => {
       replica,
       config: { ...coordinatorDefaults, raftId: 1, name: "n1", clusterId: "c" },
     });
-    await until("the cluster is initialised", 5_000, () => replica.state.cluster().clusterId === "c");
+    await until("the cluster is initialised", 15_000, () => replica.state.cluster().clusterId === "c");
     await listen(0);
     stub = new (makeClientConstructor(services.Coordinator, "Coordinator"))(
       address,
@@ -209,9 +209,9 @@ describe("coordinator over gRPC", () => {
       const result = await register(`w${i}`);
       assert.ok(!result.error, String(result.error?.message));
       expected.push(Number(result.revision));
-      if (i === 0) await until("the watch is there", 5_000, () => coordinator.hub.count === 1);
+      if (i === 0) await until("the watch is there", 15_000, () => coordinator.hub.count === 1);
     }
-    await until("all events came", 5_000, () =>
+    await until("all events came", 15_000, () =>
       expected.slice(1).every((revision) => seen.includes(revision * 1_000)),
     );
     assert.equal(resyncs, 0);

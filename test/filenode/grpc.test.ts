@@ -190,7 +190,7 @@ describe("FileService over gRPC", () => {
     const id = Number(attached.session?.sessionId);
     assert.equal(world.coordinator.state.session(id)?.connected, true);
     call.cancel();
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + 15_000;
     while (world.coordinator.state.session(id)?.connected) {
       assert.ok(Date.now() < deadline, "still connected");
       await new Promise((resolve) => setImmediate(resolve));
@@ -356,7 +356,7 @@ describe("FileService over gRPC", () => {
       ErrorCode.DEADLINE_EXCEEDED,
       unary(one, "Lock", { context, handle: open.handle, elements }, { deadlineMs: 200 }),
     );
-    const deadline = Date.now() + 5000;
+    const deadline = Date.now() + 15_000;
     while ([...world.coordinator.state.pending()].length > 0) {
       assert.ok(Date.now() < deadline, "the lock call is still parked");
       await new Promise((resolve) => setImmediate(resolve));

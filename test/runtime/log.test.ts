@@ -69,24 +69,21 @@ describe("log", () => {
     const child = run(`
       const log = openLog({ level: "info", target: 1, bytesMax: 65536 });
       let turns = 0;
-      const began = performance.now();
       for (let round = 0; round < 100; round++) {
         for (let i = 0; i < 200; i++) log.info({ round, i, filler: "x".repeat(100) }, "line");
         await new Promise((resolve) => setImmediate(resolve));
         turns++;
       }
-      const ms = performance.now() - began;
-      console.error(JSON.stringify({ turns, ms, dropped: log.droppedLines(), heap: process.memoryUsage().heapUsed }));
+      console.error(JSON.stringify({ turns, dropped: log.droppedLines(), heap: process.memoryUsage().heapUsed }));
       log.close();
       process.exit(0);
     `);
-    // Nobody reads stdout: the pipe fills up and stays full.
+    // Nobody reads stdout: the pipe fills up and stays full, and whoever waits for room in it never ends.
     const report = textOf(child.stderr);
     assert.equal(await exitOf(child), 0);
-    const { turns, ms, dropped } = JSON.parse(await report) as { turns: number; ms: number; dropped: number };
+    const { turns, dropped } = JSON.parse(await report) as { turns: number; dropped: number };
     assert.equal(turns, 100);
     assert(dropped > 10_000 && dropped < 20_000, `dropped ${dropped} of 20000`);
-    assert(ms < 5000, `took ${ms} ms`);
     child.stdout.destroy();
   });
 

@@ -6,8 +6,10 @@ describe("the real runtime", () => {
     const before = realClock.monotonicMs();
     await new Promise<void>((resolve) => void realScheduler.after(5, resolve));
     const passedMs = realClock.monotonicMs() - before;
-    assert(passedMs >= 4 && passedMs < 5000, `${passedMs} ms`);
-    assert(Math.abs(realClock.wallMs() - Date.now()) < 1000);
+    assert(passedMs >= 4, `${passedMs} ms`);
+    const earliest = Date.now();
+    const wallMs = realClock.wallMs();
+    assert(wallMs >= earliest - 1 && wallMs <= Date.now() + 1, `${wallMs} ms`);
   });
 
   it("runs what is due, not what was cancelled, and nothing inside the call", async () => {

@@ -217,7 +217,7 @@ async function filled(): Promise<string> {
 
 /** Waits until the witness has caught up: it is written behind the acknowledgement. */
 async function witnessed(path: string): Promise<string> {
-  const deadline = Date.now() + 5000;
+  const deadline = Date.now() + 15_000;
   for (;;) {
     const bytes = readFileSync(join(path, "SYNCED"));
     if (bytes.length >= 12 && bytes.readUInt32BE(8) >= 100) return path;

@@ -97,7 +97,7 @@ export async function startNode(raftId: number, setup: NodeSetup = {}): Promise<
 }
 
 /** Polls until `holds`; fails with `what` after `withinMs`. */
-export async function until(what: string, holds: () => boolean, withinMs = 5000): Promise<void> {
+export async function until(what: string, holds: () => boolean, withinMs = 15_000): Promise<void> {
   const deadline = performance.now() + withinMs;
   while (!holds()) {
     assert(performance.now() < deadline, `not within ${withinMs} ms: ${what}`);
