@@ -11,8 +11,8 @@ import { refuseUnknownMethods, tolerant, typedRefusals } from "./grpc-refusals.j
 import { addressError } from "./http-server.js";
 import { useStreamTables } from "./stream-table.js";
 
-/** A silent connection is probed after this time and given up after as much again. */
-const KEEPALIVE_MS = 1_000;
+/** A connection is probed this long after its last probe was answered. */
+const PROBE_MS = 1_000;
 
 /** One service with its handlers. */
 export interface HostedService {
@@ -33,8 +33,10 @@ export class GrpcServer {
       "grpc.max_send_message_length": limits.messageBytesMax + 65_536,
       "grpc.max_concurrent_streams": config.options.streamsPerConnectionMax,
       // A client whose host vanished without a word is noticed, and its streams with their memory go.
-      "grpc.keepalive_time_ms": KEEPALIVE_MS,
-      "grpc.keepalive_timeout_ms": KEEPALIVE_MS,
+      "grpc.keepalive_time_ms": PROBE_MS,
+      // Long enough for a client that is busy, as one is that packs large messages: a connection that is given up takes the
+      // answers of all its calls along, and those that it had not yet brought here end as "Stream refused by server".
+      "grpc.keepalive_timeout_ms": config.options.connectionSilenceMsMax,
       // Its records cost objects for each call, and nobody reads them: a node has metrics of its own.
       "grpc.enable_channelz": 0,
       interceptors: [typedRefusals],

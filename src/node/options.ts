@@ -33,6 +33,8 @@ export const optionsSchema = z.strictObject({
   stopTimeoutMs: int(10_000, 100, 600_000),
   /** gRPC calls that one connection may have open at a time. */
   streamsPerConnectionMax: int(10_000, 1, 1_000_000),
+  /** A connection whose other end leaves a probe unanswered for this long is given up, with its calls. */
+  connectionSilenceMsMax: int(5_000, 100, 600_000),
   /** Log lines that wait in memory for the disk beyond this are dropped, never waited for. */
   logBufferBytesMax: int(4 * 1024 * 1024, 4096, 256 * 1024 * 1024),
   /** With less free space on the node's disk only what frees space is accepted. */
