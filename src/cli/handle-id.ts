@@ -1,6 +1,8 @@
 import { ErrorCode, HoldfastError } from "../wire/errors.js";
 import { askAny } from "./admin-client.js";
 import { type CliContext, usageError } from "./context.js";
+import { hex } from "./format.js";
+import { ambiguous } from "./usage-error.js";
 
 /**
  * The id of a handle by any unique prefix of it. `name`: what the word is called, for the error. `includeClosed`: one that is
@@ -20,12 +22,13 @@ export async function fullHandle(
     { id: prefix.toLowerCase(), includeClosed },
     context.timeoutMs,
   );
-  const [first, ...more] = reply.handles ?? [];
-  if (first?.id === null || first?.id === undefined || more.length > 0) {
-    const count = first === undefined ? 0 : more.length + 1;
-    throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, `${count} handles begin with ${prefix}`, {
+  const ids = (reply.handles ?? []).map((handle) => handle.id ?? new Uint8Array());
+  const [first, ...more] = ids;
+  if (first === undefined) {
+    throw new HoldfastError(ErrorCode.UNKNOWN_HANDLE, `no handle begins with ${prefix}`, {
       next: "holdfast handles",
     });
   }
-  return first.id;
+  if (more.length > 0) throw ambiguous("handles", prefix, ids.map(hex), "holdfast handles");
+  return first;
 }

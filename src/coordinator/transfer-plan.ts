@@ -174,7 +174,13 @@ function theSession(state: StateView, id: number): v1.ISessionRecord {
 function theNode(state: StateView, name: string): v1.INodeRecord {
   const node = state.node(name);
   if (node !== undefined) return node;
-  throw new HoldfastError(ErrorCode.UNKNOWN_NODE, `there is no node ${name}`, { next: "holdfast nodes" });
+  const known = [...state.nodes()]
+    .map((each) => each.name ?? "")
+    .sort()
+    .join(", ");
+  throw new HoldfastError(ErrorCode.UNKNOWN_NODE, `there is no node ${name}; known are ${known || "none"}`, {
+    next: "holdfast nodes",
+  });
 }
 
 function byId(sessions: Iterable<v1.ISessionRecord>): v1.ISessionRecord[] {

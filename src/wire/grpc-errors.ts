@@ -56,6 +56,7 @@ const NOT_FOUND_CODES = new Set<ErrorCode>([
   ErrorCode.UNKNOWN_KEY,
   ErrorCode.UNKNOWN_OPERATION,
   ErrorCode.UNKNOWN_MEMBER,
+  ErrorCode.UNKNOWN_FAILOVER,
   ErrorCode.OBJECT_NAME_NOT_FOUND,
   ErrorCode.OBJECT_PATH_NOT_FOUND,
   ErrorCode.USER_SESSION_DELETED,

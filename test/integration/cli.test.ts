@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { parse } from "yaml";
 import { connect, type Session } from "../../src/client/index.js";
 import { ErrorCode } from "../../src/wire/errors.js";
+import { failureOf, NAMES_NOTHING, NO_SUCH_WORD } from "./lookups.js";
 import { bin, ended, type Ended, freePorts, run, TestCluster, until } from "./cluster.js";
 
 interface Document {
@@ -286,6 +287,23 @@ describe("the command line against a cluster", function () {
     }
   });
 
+  it("what does not exist: exit code 1, its name, and where to look; what cannot be: 2", async () => {
+    for (const [command, code, next] of NAMES_NOTHING) {
+      const failure = await failureOf(cluster.endpoints, command);
+      assert.deepEqual({ ...failure, message: "" }, { exit: 1, code, message: "", next }, command);
+      assert.match(
+        failure.message,
+        new RegExp(`\\bno\\b.*${command.split(" ").at(-1)?.replace(":/", "")}`),
+        command,
+      );
+    }
+    for (const command of NO_SUCH_WORD)
+      assert.equal((await failureOf(cluster.endpoints, command)).exit, 2, command);
+    const told = await cluster.cli("failovers", "show", "999999");
+    const line = "holdfast: UNKNOWN_FAILOVER: there is no failover 999999. Next: holdfast failovers\n";
+    assert.deepEqual([told.code, told.stderr], [1, line]);
+  });
+
   it("exit code 3: degraded, with a row for the node that does not answer", async () => {
     const [port] = await freePorts(1);
     const result = await run([
@@ -440,7 +458,7 @@ describe("the command line against a cluster", function () {
       assert.equal(again.code, 6, again.stderr);
       const nobody = await cluster.cli("handles", "close", "ffffffffffff");
       assert.equal(nobody.code, 1, nobody.stderr);
-      assert.match(nobody.stderr, /0 handles begin with ffffffffffff/);
+      assert.match(nobody.stderr, /no handle begins with ffffffffffff/);
       const noId = await cluster.cli("handles", "close", "in-the-way");
       assert.equal(noId.code, 2, noId.stderr);
     } finally {

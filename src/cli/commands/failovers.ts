@@ -1,6 +1,6 @@
 import type { v1 } from "../../wire/index.js";
 import { askAny } from "../admin-client.js";
-import type { CliContext } from "../context.js";
+import { usageError, type CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { duration, fineDuration, num } from "../format.js";
 import { printListing, type Column } from "../output.js";
@@ -133,6 +133,8 @@ async function collectFailovers(
 
 /** `holdfast failovers [list | show ID]`. */
 export async function failovers(context: CliContext, id = ""): Promise<number> {
+  if (id !== "" && !/^\d{1,15}$/.test(id))
+    throw usageError(`${id} is no failover's id`, "holdfast failovers");
   const { rows, revision } = await collectFailovers(context, id);
   const [only] = rows;
   const asText = context.output === "table" || context.output === "wide";

@@ -1,5 +1,6 @@
 import type { v1 } from "../../wire/index.js";
 import type { CliContext } from "../context.js";
+import { sessionId } from "../session-id.js";
 
 /** Filters of the list commands. */
 export interface ListFilters {
@@ -15,15 +16,11 @@ export function listRequest(context: CliContext, filters: ListFilters): v1.IList
   return {
     stale: context.stale,
     filterNode: filters.node ?? "",
-    filterSession: filters.session === undefined ? 0 : sessionId(filters.session),
+    filterSession: filters.session === undefined ? 0 : sessionId(filters.session, "--session"),
     filterShare: filters.share ?? "",
     filterPath: filters.path ?? "",
     includeClosed: filters.all ?? false,
   };
-}
-
-function sessionId(text: string): number {
-  return /^\d{1,15}$/.test(text) ? Number(text) : Number.NaN;
 }
 
 /** A boolean for people. */

@@ -5,6 +5,7 @@ import type { CliContext } from "../context.js";
 import { EXIT } from "../exit-codes.js";
 import { duration, fineDuration, num } from "../format.js";
 import { printListing, type Column } from "../output.js";
+import { ambiguous } from "../usage-error.js";
 
 /** How often a waiting command asks how far an operation is. */
 const POLL_MS = 50;
@@ -137,12 +138,9 @@ export async function findOperation(context: CliContext, id: string): Promise<v1
   );
   const found = reply.operations ?? [];
   const exact = found.find((record) => record.id === id) ?? (found.length === 1 ? found[0] : undefined);
-  if (exact === undefined) {
-    throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, `${found.length} operations begin with ${id}`, {
-      next: "holdfast ops list",
-    });
-  }
-  return exact;
+  if (exact !== undefined) return exact;
+  const ids = found.map((record) => record.id ?? "");
+  throw ambiguous("operations", id, ids, "holdfast ops list");
 }
 
 /** Prints an operation; the exit code is its outcome. */

@@ -7,6 +7,7 @@ import { fullHandle } from "../handle-id.js";
 import { EXIT } from "../exit-codes.js";
 import { duration } from "../format.js";
 import { printDocument, renderTable } from "../output.js";
+import { sessionId } from "../session-id.js";
 import { findOperation, ITEM_COLUMNS, itemRows, waitForOperation } from "./operations.js";
 import { requestedBy } from "./schedule.js";
 
@@ -39,13 +40,13 @@ export async function transfer(
     );
   }
   const request: v1.ITransferRequest = {
-    sessionId: options.session === undefined ? 0 : id(options.session, "--session"),
+    sessionId: options.session === undefined ? 0 : sessionId(options.session, "--session"),
     share: options.share ?? "",
     node: options.node ?? "",
     to: options.to ?? "",
     planHash: options.applyPlan ?? "",
     expectOwner: options.expectOwner ?? "",
-    expectEpoch: options.expectEpoch === undefined ? 0 : id(options.expectEpoch, "--expect-epoch"),
+    expectEpoch: options.expectEpoch === undefined ? 0 : epoch(options.expectEpoch, "--expect-epoch"),
     force: options.force ?? false,
     reason: options.reason,
     requestedBy: requestedBy(),
@@ -66,7 +67,7 @@ export async function transfer(
   return waitForOperation(context, operation);
 }
 
-function id(text: string, flag: string): number {
+function epoch(text: string, flag: string): number {
   if (!/^\d{1,15}$/.test(text)) throw usageError(`${flag} ${text} is no number`, "holdfast sessions");
   return Number(text);
 }

@@ -168,6 +168,11 @@ export const CODES: Readonly<Record<keyof typeof ErrorCode, CodeText>> = {
     caller: "Mend the name.",
     next: "holdfast members",
   },
+  UNKNOWN_FAILOVER: {
+    means: "No failover or transfer with this number is recorded, or its record is no longer kept.",
+    caller: "Mend the number.",
+    next: "holdfast failovers",
+  },
   COMPACTED: {
     means: "The revisions asked for are no longer kept.",
     caller: "Read the present state, then watch from its revision.",

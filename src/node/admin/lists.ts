@@ -190,8 +190,8 @@ export function listFailovers(state: StateView, request: v1.IListRecordsRequest)
   if (!request.id) return { failovers: all.slice(-limits.pageMax) };
   const one = all.filter((record) => String(record.id) === request.id);
   if (one.length === 0) {
-    throw new HoldfastError(ErrorCode.INVALID_ARGUMENT, `there is no failover ${request.id}`, {
-      next: "holdfast failovers list",
+    throw new HoldfastError(ErrorCode.UNKNOWN_FAILOVER, `there is no failover ${request.id}`, {
+      next: "holdfast failovers",
     });
   }
   return { failovers: one };

@@ -141,7 +141,7 @@ Next: holdfast nodes
   });
 
   it("unknown: the error names those that are known", async () => {
-    await assert.rejects(new Scene().explain("node", "x"), /there is no file node "x"; known are n1, n2, n3/);
+    await assert.rejects(new Scene().explain("node", "x"), /there is no node x; known are n1, n2, n3/);
     await assert.rejects(
       new Scene().explain("node", "n"),
       /nodes that begin with n: n1, n2, n3; more of the id/,

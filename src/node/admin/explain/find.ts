@@ -35,7 +35,7 @@ export function findNode(state: StateView, events: readonly v1.IEvent[], text: s
   if (events.some((event) => event.text === `node ${text} was removed`)) return text;
   throw new HoldfastError(
     ErrorCode.UNKNOWN_NODE,
-    `there is no file node ${JSON.stringify(text)}; known are ${[...names].join(", ") || "none"}`,
+    `there is no node ${text}; known are ${[...names].join(", ") || "none"}`,
     { next: "holdfast nodes" },
   );
 }

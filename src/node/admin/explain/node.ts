@@ -10,7 +10,7 @@ export function explainNode(world: ExplainWorld, name: string): v1.IExplainReply
   if (node === undefined) {
     const left = world.events.filter((event) => isOf(event, name));
     if (left.length === 0)
-      throw new HoldfastError(ErrorCode.UNKNOWN_NODE, `there is no file node ${name}`, {
+      throw new HoldfastError(ErrorCode.UNKNOWN_NODE, `there is no node ${name}`, {
         next: "holdfast nodes",
       });
     return reply(
