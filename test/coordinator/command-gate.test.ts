@@ -66,6 +66,15 @@ describe("command gate", () => {
     );
     bad({ storeKey: { ...storeKey, key: "ä".repeat(limits.keyBytesMax / 2 + 1) } }, /key has more than/);
     bad({ storeKey: { ...storeKey, key: "" } }, /key is missing/);
+    const effect = { kind: v1.EffectKind.EFFECT_FOREIGN, key: "k" };
+    ok({ beginEffect: { effect: { ...effect, description: new Uint8Array(limits.keyStateBytesMax) } } });
+    bad(
+      { beginEffect: { effect: { ...effect, description: new Uint8Array(limits.keyStateBytesMax + 1) } } },
+      /description has/,
+    );
+    bad({ beginEffect: { effect: { ...effect, key: "k".repeat(limits.keyBytesMax + 1) } } }, /key has more/);
+    const claimKey = { key: "k", node: "n1", nodeIncarnation: 1 };
+    bad({ claimKey: { ...claimKey, state: new Uint8Array(limits.keyStateBytesMax + 1) } }, /state has/);
     bad({ storeKey: { ...storeKey, key: "a\0b" } }, /NUL/);
     ok({ storeKey: { ...storeKey, state: new Uint8Array(limits.keyStateBytesMax) } });
     bad(

@@ -66,4 +66,30 @@ describe("answers to queries of the state", () => {
       assert.notEqual(JSON.stringify(ask(query(sessionId))), before, "the death of its node changes it");
       assert.equal(JSON.stringify(answer), before);
     });
+
+  it("a file server that is not ours sees under its key what was announced there, and of what it owns only its own", () => {
+    const { apply, ask } = begun();
+    const server = (name: string, incarnation: number): v1.ICommand => ({
+      registerNode: { node: { name, incarnation, foreign: true } },
+    });
+    const announce = (key: string, name: string): void => {
+      const me = { node: name, nodeIncarnation: 1 };
+      apply({ claimKey: { key, ...me } });
+      const effect = { kind: v1.EffectKind.EFFECT_FOREIGN, key };
+      apply({ beginEffect: { fence: { ...me, epoch: 1 }, effect } });
+    };
+    apply(server("s1", 1));
+    apply(server("s2", 1));
+    announce("k1", "s1");
+    announce("k2", "s2");
+    const keysOf = (answer: v1.IStateAnswer) => [answer.effects, answer.keys].map((rows) => rows?.map(keyOf));
+    assert.deepEqual(keysOf(ask({ key: "k1" })), [["k1"], ["k1"]]);
+    assert.deepEqual(keysOf(ask({ owned: { node: "s2", incarnation: 1 } })), [["k2"], ["k2"]]);
+    assert.deepEqual(keysOf(ask({ owned: { node: "s2", incarnation: 2 } })), [[], []], "of another process");
+    assert.equal(v1.ErrorCode[ask({ key: "k3" }).error?.code ?? 0], "UNKNOWN_KEY");
+  });
 });
+
+function keyOf(row: { readonly key?: string | null }): string {
+  return row.key ?? "";
+}

@@ -121,21 +121,26 @@ describe("resume keys", () => {
     const fence = { node: "s1", nodeIncarnation: 1, epoch: 1 };
     const effect = { kind: v1.EffectKind.EFFECT_FOREIGN, key: "k", description: Uint8Array.of(1) };
     const begun = world.ok({ beginEffect: { fence, effect } }).effect?.effect;
+    assert.deepEqual([begun?.owner, begun?.ownerIncarnation], ["s1", 1]);
+    world.register("ours", 1);
     world.ok({ scheduleNode: { node: "s2", cordoned: true } });
     world.kill("s1");
     assert.deepEqual(owned(world), { owner: "s1", ownerIncarnation: 1, epoch: 1 }, "nobody inherits");
+    assert.equal([...world.machine.effects()][0]?.owner, "s1", "least of all a node of ours");
     assertCode(world.run(claim("s1")), ErrorCode.LEASE_LOST);
     assertCode(world.run(claim("s2", { expectEpoch: 7 })), ErrorCode.STALE_EPOCH);
     const taken = world.ok(claim("s2")).key;
     assert.deepEqual(Buffer.from(taken?.state ?? []), Buffer.from([9]));
     assert.deepEqual(toldOf(world, "effect-needed"), ["s2"]);
-    world.restart();
     assert.deepEqual(owned(world), { owner: "s2", ownerIncarnation: 1, epoch: 2 });
     const [inherited] = [...world.machine.effects()];
     assert.equal(inherited?.owner, "s2");
     assert.equal(inherited.handedOver, (begun?.handedOver ?? 0) + 1);
     world.pass(60_000);
     assert.notEqual(world.machine.key("k"), undefined, "the time of the orphan is over");
+    const outcome = new Uint8Array(limits.replyBytesMax);
+    const late = { node: "s2", nodeIncarnation: 1, effectId: inherited.id ?? 0 };
+    assertCode(world.run({ finishEffect: { ...late, outcome } }), ErrorCode.LIMIT_EXCEEDED);
     assert.equal(world.finish(inherited).error, undefined);
     // It is the new owner's in every respect: when that one dies it goes on.
     world.register("s3", 1, { foreign: true });
@@ -150,6 +155,7 @@ describe("resume keys", () => {
     world.register("s2", 1, group("y"));
     world.register("ours", 1, { labels: { group: "x" } });
     world.ok(claim("s1", { timeoutMs: 0 }));
+    world.ok({ claimKey: { key: "timed", node: "s1", nodeIncarnation: 1, timeoutMs: 2_000_000 } });
     world.kill("s1");
     assert.equal(owned(world).owner, "s1");
     world.pass(1_000_000);
@@ -157,16 +163,23 @@ describe("resume keys", () => {
     assert.equal(owned(world).owner, "s1", "without a timeout it waits for ever");
     world.register("s4", 1, group("x"));
     assert.deepEqual(owned(world), { owner: "s4", ownerIncarnation: 1, epoch: 2 });
-    assert.deepEqual(toldOf(world, "key-moved"), ["s4"]);
+    assert.deepEqual(toldOf(world, "key-moved"), ["s4", "s4"]);
+    world.pass(3_000_000);
+    assert.equal(world.machine.key("timed")?.owner, "s4", "the time of the orphan is over");
+    world.kill("s4");
+    world.pass(2_000_000);
+    assert.equal(world.machine.key("timed"), undefined);
   });
 
   it("are gone when they are released, with their state; so is what was stored before", () => {
     const world = keys();
     world.ok(claim("s1"));
+    world.restart();
     world.ok(store("s1", 1, { state: Uint8Array.of(5) }));
     world.restart();
     assert.deepEqual(Buffer.from(world.machine.key("k")?.state ?? []), Buffer.from([5]));
     world.ok(release(1, 1));
+    assert.equal(world.machine.key("k"), undefined);
     world.restart();
     assert.equal(world.machine.key("k"), undefined);
     assertCode(world.run(store("s1", 1)), ErrorCode.UNKNOWN_KEY);
@@ -223,6 +236,8 @@ describe("resume keys", () => {
     const fence = { node: "s1", nodeIncarnation: 1, epoch: 1 };
     world.ok({ beginEffect: { fence, effect: { kind: v1.EffectKind.EFFECT_FOREIGN, key: "k" } } });
     world.kill("s2");
+    const early = { key: "k", epoch: 1, deadlineMs: 0 };
+    assertCode(world.run({ expireKey: early }), ErrorCode.NO_CHANGE);
     world.kill("s1");
     const deadlineMs = world.machine.key("k")?.deadlineMs ?? 0;
     const expire = (more: v1.IExpireKey) => ({ expireKey: { key: "k", epoch: 1, deadlineMs, ...more } });
