@@ -108,7 +108,8 @@ describe("coordinator over gRPC", () => {
     coordinator = createCoordinator({
       runtime,
       replica,
-      config: { ...coordinatorDefaults, raftId: 1, name: "n1", clusterId: "c" },
+      // Nobody here sends heartbeats: the node must not be declared down while a loaded machine takes its time.
+      config: { ...coordinatorDefaults, raftId: 1, name: "n1", clusterId: "c", leaseMs: 600_000 },
     });
     await until("the cluster is initialised", 15_000, () => replica.state.cluster().clusterId === "c");
     await listen(0);
