@@ -1,4 +1,14 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { NODE_EXIT, NodeExitError } from "./exit-codes.js";
 
@@ -7,6 +17,8 @@ export function prepareDataFolder(folder: string): void {
   try {
     mkdirSync(folder, { recursive: true, mode: 0o750 });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    // A file system that the kernel has made read-only after an error still grants access; only opening a file tells.
+    closeSync(openSync(join(folder, "log"), "a"));
   } catch (error) {
     throw new NodeExitError(
       NODE_EXIT.dataUnwritable,

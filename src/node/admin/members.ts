@@ -25,11 +25,17 @@ export function listMembers(replica: Replica): v1.IListMembersReply {
   };
 }
 
+/** Time as the calls here use it. */
+export interface AdminTime {
+  nowMs(): number;
+  sleep(ms: number): Promise<void>;
+}
+
 /** Hands leadership over and waits until this node sees the new leader. */
 export async function moveLeader(
   replica: Replica,
   request: v1.IMoveLeaderRequest,
-  world: { nowMs(): number; sleep(ms: number): Promise<void> },
+  world: AdminTime,
   timeoutMs: number,
 ): Promise<v1.IMoveLeaderReply> {
   const began = world.nowMs();
@@ -146,4 +152,29 @@ export async function changeMembers(
   });
   if (refused !== null) throw HoldfastError.fromDetail(refused);
   return listMembers(replica);
+}
+
+/** How long a change that is refused is asked for again, and how often. */
+const LOOK_AGAIN_MS = 500;
+const LOOK_EVERY_MS = 25;
+
+/**
+ * The same for an operator. The leader counts anew who answers after each election timeout, and from its election on;
+ * asked right then, it takes living members for dead, and refuses what the next heartbeats allow.
+ */
+export async function changeMembersPatiently(
+  replica: Replica,
+  request: v1.IChangeMembersRequest,
+  world: AdminTime,
+): Promise<v1.IListMembersReply> {
+  const until = world.nowMs() + LOOK_AGAIN_MS;
+  for (;;) {
+    try {
+      return await changeMembers(replica, request);
+    } catch (thrown) {
+      const error = HoldfastError.from(thrown);
+      if (error.code !== ErrorCode.PRECONDITION_FAILED || world.nowMs() >= until) throw error;
+    }
+    await world.sleep(LOOK_EVERY_MS);
+  }
 }

@@ -15,7 +15,7 @@ import type { EventRing } from "./event-ring.js";
 import { listFailovers, listHandles, listLocks, listNodes, listOperations, listSessions } from "./lists.js";
 import { explain } from "./explain/index.js";
 import type { LeaderLog } from "./explain/leader-log.js";
-import { changeMembers, listMembers, moveLeader } from "./members.js";
+import { changeMembersPatiently, listMembers, moveLeader } from "./members.js";
 import type { OperatorGate } from "./operator-gate.js";
 import { streamEvents } from "./events.js";
 
@@ -90,7 +90,7 @@ export function adminHandlers(parts: AdminParts): UntypedServiceImplementation {
     }),
     Explain: unary((request: v1.IExplainRequest) => explained(parts, request)),
     ChangeMembers: changing("ChangeMembers", (request: v1.IChangeMembersRequest) =>
-      changeMembers(replica, request),
+      changeMembersPatiently(replica, request, world),
     ),
     ListEvents: (call: ServerWritableStream<v1.IListEventsRequest, v1.IEventsChunk>) =>
       void streamEvents(parts, call),
