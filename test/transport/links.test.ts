@@ -80,7 +80,7 @@ describe("peer links", () => {
     await until("the frame", () => commitsOf(b).length === 1);
   });
 
-  it("come back after the peer restarts, and tell when it goes", async () => {
+  it("come back within the backoff after the peer restarts, and tell when it goes", async () => {
     const [a, b] = await joined();
     const { port } = b;
     await b.stop();
