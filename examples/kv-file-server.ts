@@ -17,27 +17,12 @@ const [node = "", incarnation = "", port = "", folder = "", list = ""] = process
 const me = { node, nodeIncarnation: Number(incarnation) };
 const coordinators = list.split(",");
 
-interface Effect {
-  id: number;
-  description: Buffer;
-}
-interface KeyRecord {
-  key: string;
-  epoch: number;
-  state: Buffer;
-}
-interface Result {
-  key?: KeyRecord;
-  effect?: { effect: Effect };
-  effects?: Effect[];
-}
+type Effect = { id: number; description: Buffer };
+type KeyRecord = { key: string; epoch: number; state: Buffer };
+type Result = { key?: KeyRecord; effect?: { effect: Effect }; effects?: Effect[] };
 type Done = (error: Error | null, result: Result) => void;
 type Call = (request: object, options: { deadline: number }, done: Done) => void;
-interface Answer {
-  sequence: number;
-  granted: boolean;
-  error: { code: number } | null;
-}
+type Answer = { sequence: number; granted: boolean; error: { code: number } | null };
 interface Beats {
   write(beat: object): void;
   on(event: string, run: (answer: Answer) => void): void;

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { freePorts, TestCluster, until } from "./cluster.js";
 import { Supervised } from "./supervised.js";
 
+const source = fileURLToPath(new URL("../../../examples/kv-file-server.ts", import.meta.url));
 const script = fileURLToPath(new URL("../../examples/kv-file-server.js", import.meta.url));
 
 /** The worked example of docs/file-servers.md, run as it is described there: two servers on one folder, one is killed. */
@@ -30,6 +31,11 @@ describe("a file server that is not ours", function () {
     const url = `http://127.0.0.1:${port}/add?client=c&request=${request}&name=hits&by=1`;
     return (await (await fetch(url, { method: "POST" })).json()) as { value?: number; code?: string };
   };
+
+  it("is short enough to be read", () => {
+    const lines = readFileSync(source, "utf8").trimEnd().split("\n").length;
+    assert(lines <= 150, `${lines} lines`);
+  });
 
   it("adds each request once, though its servers and the leader die meanwhile", async () => {
     const folder = join(cluster.folder, "counters");
