@@ -8,6 +8,8 @@ import { quiet, TestClient, type TestNode, World } from "./world.js";
 /** A coordinator whose leader's disk can be full: then what grows the state never reaches the log. */
 class FullDisk {
   full = false;
+  /** Effects fail in a way after which the same call may be sent again. */
+  effectsFail = false;
   readonly coordinator: CoordinatorClient;
 
   constructor(inner: CoordinatorClient) {
@@ -15,11 +17,19 @@ class FullDisk {
       execute: async (command, deadlineMs) =>
         this.full && growsState(v1.Command.encode(command).finish())
           ? { error: errorDetail(ErrorCode.DISK_FULL, "the disk of leader n1 is nearly full") }
-          : inner.execute(command, deadlineMs),
+          : inner.execute(this.effectsFail ? failing(command) : command, deadlineMs),
       query: (query, deadlineMs) => inner.query(query, deadlineMs),
       watch: (node, listener) => inner.watch(node, listener),
     };
   }
+}
+
+function failing(command: v1.ICommand): v1.ICommand {
+  const { finishEffect } = command;
+  if (!finishEffect) return command;
+  return {
+    finishEffect: { ...finishEffect, error: errorDetail(ErrorCode.FILE_NOT_AVAILABLE, "it was replaced") },
+  };
 }
 
 describe("a call whose answer was lost, repeated while the leader's disk is full", () => {
@@ -104,19 +114,41 @@ describe("a call whose answer was lost, repeated while the leader's disk is full
     assert.deepEqual(await held(), [10]);
   });
 
-  it("of an open and of an append alike", async () => {
-    const opening = alice.requestId();
-    const wish = alice.openRequest("second");
-    await alice.must(wish, { request: opening });
-    const appending = alice.requestId(1);
+  it("of an append alike", async () => {
+    const request = alice.requestId();
     const append = {
       write: { handle: open.handle ?? null, offset: 0, data: new TextEncoder().encode("a"), append: true },
     };
-    await alice.must(append, { request: appending });
+    await alice.must(append, { request });
     disk.full = true;
-    assert.ok((await alice.must(wish, { request: opening, replay: true })).open?.handle);
-    const again = await alice.must(append, { request: appending, replay: true });
+    const again = await alice.must(append, { request, replay: true });
     assert.equal(again.write?.offset ?? 0, 0);
     assert.equal(await alice.read(open), "a");
+  });
+
+  // Its repeat resumes the handle, if the connection is another one; what is on record does not.
+  it("of an open stays open until there is room", async () => {
+    const request = alice.requestId();
+    const wish = alice.openRequest("second");
+    const first = await alice.must(wish, { request });
+    disk.full = true;
+    await alice.refused(ErrorCode.OUTCOME_UNKNOWN, wish, { request, replay: true });
+    disk.full = false;
+    const again = await alice.must(wish, { request, replay: true });
+    assert.deepEqual(again.open?.handle, first.open?.handle);
+  });
+
+  // Cluster seed 11090007: it was answered as done, with nothing in the answer.
+  it("that was set back to run again stays open, too", async () => {
+    const request = alice.requestId();
+    const wish = alice.openRequest("second");
+    disk.effectsFail = true;
+    await alice.refused(ErrorCode.FILE_NOT_AVAILABLE, wish, { request });
+    disk.effectsFail = false;
+    disk.full = true;
+    await alice.refused(ErrorCode.OUTCOME_UNKNOWN, wish, { request, replay: true });
+    disk.full = false;
+    const done = await alice.must(wish, { request, replay: true });
+    assert.ok(done.open?.handle);
   });
 });

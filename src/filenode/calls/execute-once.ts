@@ -3,8 +3,9 @@ import { v1 } from "../../wire/index.js";
 import type { NodeCore } from "../core.js";
 import type { Call } from "./call.js";
 
-/** Pause before a call that is under way on a full disk is asked for once more. */
-const UNDER_WAY_RETRY_MS = 250;
+/** Pause before a call that stays open on a full disk is asked for once more. */
+const OPEN_RETRY_MS = 250;
+const NONE = new Uint8Array(0);
 
 /**
  * Executes a command that may not find room. A leader whose disk is full refuses it before the log, without a look at what
@@ -41,20 +42,30 @@ async function useUp(core: NodeCore, call: Call): Promise<boolean> {
   return true;
 }
 
-/** What the state would have answered to the repeat. */
+/**
+ * The answer on record, where it says what the state would answer to the repeat. Not so for a call that is under way,
+ * for one that was set back to run again, and for an open: its repeat resumes the handle where the connection is another
+ * one (semantics.md B2, B6), and a handle taken in without that would not protect its file. These stay open until
+ * there is room.
+ */
 async function stored(core: NodeCore, call: Call, full: HoldfastError): Promise<v1.ICommandResult> {
   const { request, session, deadlineMs } = call;
   const slotQuery = { sessionId: session.id, slot: request?.slot ?? 0 };
   const answer = await core.options.coordinator.query({ slot: slotQuery }, deadlineMs);
   if (answer.error) throw HoldfastError.fromDetail(answer.error);
   const slot = answer.slots?.[0];
-  // A parked call and an effect need no room to end: then the answer is there.
-  if (slot === undefined || slot.sequence !== request?.sequence || slot.underWay)
-    throw new HoldfastError(ErrorCode.OUTCOME_UNKNOWN, `the call is under way; meanwhile ${full.message}`, {
-      retryAfterMs: UNDER_WAY_RETRY_MS,
-    });
-  const result: v1.ICommandResult = v1.CommandResult.decode(slot.result ?? new Uint8Array(0));
+  const ended = slot?.sequence === request?.sequence && slot?.underWay !== true;
+  const bytes = ended ? (slot?.result ?? NONE) : NONE;
+  const result: v1.ICommandResult = v1.CommandResult.decode(bytes);
   if (result.error) throw HoldfastError.fromDetail(result.error);
+  if (bytes.length === 0 || result.open)
+    throw new HoldfastError(
+      ErrorCode.OUTCOME_UNKNOWN,
+      `the call may still be done; meanwhile ${full.message}`,
+      {
+        retryAfterMs: OPEN_RETRY_MS,
+      },
+    );
   core.noteRevision(result.revision);
   result.repeated = true;
   return result;
