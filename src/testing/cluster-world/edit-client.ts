@@ -8,6 +8,11 @@ import type { EditBoard, EditRound } from "./edit-board.js";
 
 /** Longer than any fault: a call that is not answered because it was forgotten is still under way after the faults. */
 const DEADLINE_MS = 60_000;
+/**
+ * For so long a handle is kept for an editor that is away. One that has given its session up leaves its handle behind, and
+ * who opens the file waits for that: not longer than calls may take after the faults.
+ */
+const KEPT_MS = 12_000;
 /** Bytes of an append, and of the places that plain writers have: no two writers share one. */
 const PLACE_BYTES = 4;
 const CUT_MAX = 20;
@@ -76,7 +81,11 @@ export class EditClient {
     const { population } = this.world;
     const options = { nodes: this.nodes, clientName: this.name, deadlineMs: DEADLINE_MS };
     this.session ??= await population.connect(this.id, this.process, options);
-    return this.session.open(round.file, { disposition: "open-if", access: "read-write" });
+    return this.session.open(round.file, {
+      disposition: "open-if",
+      access: "read-write",
+      timeoutMs: KEPT_MS,
+    });
   }
 
   private async edit(round: EditRound, handle: Handle): Promise<void> {
@@ -115,7 +124,11 @@ export class EditClient {
 
   private async overwrite({ file }: EditRound): Promise<void> {
     const session = this.session as Session;
-    const second = await session.open(file, { disposition: "overwrite", access: "read-write" });
+    const second = await session.open(file, {
+      disposition: "overwrite",
+      access: "read-write",
+      timeoutMs: KEPT_MS,
+    });
     await second.close();
   }
 
