@@ -8,11 +8,6 @@ import type { EditBoard, EditRound } from "./edit-board.js";
 
 /** Longer than any fault: a call that is not answered because it was forgotten is still under way after the faults. */
 const DEADLINE_MS = 60_000;
-/**
- * For so long a handle is kept for an editor that is away. One that has given its session up leaves its handle behind, and
- * who opens the file waits for that: not longer than calls may take after the faults.
- */
-const KEPT_MS = 12_000;
 /** Bytes of an append, and of the places that plain writers have: no two writers share one. */
 const PLACE_BYTES = 4;
 const CUT_MAX = 20;
@@ -40,6 +35,11 @@ export class EditClient {
     private readonly writers: number,
     /** Nodes in the order in which it tries them. */
     private readonly nodes: readonly string[],
+    /**
+     * For so long a handle is kept for an editor that is away; zero: as the share has it. One that has given its session up
+     * leaves its handle behind, and who opens the file waits for that.
+     */
+    private readonly keptMs = 0,
   ) {}
 
   /** Runs until it is stopped; `roundsMax` ends it earlier. */
@@ -84,7 +84,7 @@ export class EditClient {
     return this.session.open(round.file, {
       disposition: "open-if",
       access: "read-write",
-      timeoutMs: KEPT_MS,
+      timeoutMs: this.keptMs,
     });
   }
 
@@ -127,7 +127,7 @@ export class EditClient {
     const second = await session.open(file, {
       disposition: "overwrite",
       access: "read-write",
-      timeoutMs: KEPT_MS,
+      timeoutMs: this.keptMs,
     });
     await second.close();
   }

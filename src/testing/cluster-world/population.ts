@@ -18,6 +18,9 @@ import { Scenes } from "./scenes.js";
 import { StrayServer } from "./stray-server.js";
 import { WildClient } from "./wild-client.js";
 
+/** Less than calls may take after the faults: an open waits for a handle whose editor has given up. */
+const EDITED_KEPT_MS = 12_000;
+
 /** Network places of these clients, apart from those of `ClusterClient`. */
 const PLACE = 200;
 /** Steps of the search after which a history counts as undecided. */
@@ -118,7 +121,7 @@ export class Population {
       const id = this.nextId++;
       const own = world.sim.seeds.stream(`editor ${id}`);
       const nodes = prng.chance(0.6) ? together : prng.shuffle(world.addresses);
-      return new EditClient(id, world, this.process(id), own, board, rank, count - 1, nodes);
+      return new EditClient(id, world, this.process(id), own, board, rank, count - 1, nodes, EDITED_KEPT_MS);
     });
   }
 
